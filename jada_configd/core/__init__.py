@@ -1,0 +1,1 @@
+"""Decides; imports nothing that can touch the world."""

@@ -1,0 +1,132 @@
+"""The protocols through which the program meets the world, and the facts they return.
+
+A `Reader` cannot write. A `Writer` carries out one action each call and makes no choice of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+LimitValue: TypeAlias = int | None  # None is infinity (RLIM_INFINITY, getrlimit(2))
+LimitPair: TypeAlias = tuple[LimitValue, LimitValue]  # soft, hard
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A regular file that was read whole."""
+
+    path: str  # as asked for
+    target: str  # where the bytes are, after links inside the owner's own tree
+    data: bytes
+    mode: int  # permission bits alone (07777)
+    uid: int
+    gid: int
+    device: int
+    inode: int
+    mtime_ns: int  # CLOCK_REALTIME, nanoseconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There is no such file. `directory` tells whether the place it belongs in exists."""
+
+    path: str
+    directory: bool
+    uid: int = -1  # owner of that directory, -1 where there is none
+    gid: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something is there that is not read, or may not be: one sentence says what and whose."""
+
+    path: str
+    problem: str
+
+
+FileFact: TypeAlias = Content | Missing | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFact:
+    """One unit as the service manager tells it (org.freedesktop.systemd1(5)).
+
+    Times are CLOCK_MONOTONIC in nanoseconds (systemd gives microseconds), 0 where there is none.
+    `limits` are what systemd would give (`LimitNOFILE` and `LimitNOFILESoft`), by limits.conf name.
+    """
+
+    name: str
+    load_state: str  # loaded | not-found | masked | bad-setting | error
+    active_state: str  # active | reloading | inactive | failed | activating | deactivating
+    sub_state: str = ""
+    result: str = ""
+    unit_file_state: str = ""
+    main_pid: int = 0
+    main_started_ns: int = 0
+    activating_since_ns: int = 0  # InactiveExitTimestampMonotonic: ExecStartPre= counts too
+    restarts: int = 0
+    can_reload: bool = False
+    need_daemon_reload: bool = False
+    job: bool = False  # a job is queued or running
+    fragment: str = ""
+    drop_ins: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()  # argv of the first ExecStart=
+    control_group: str = ""
+    limits: Mapping[str, LimitPair] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFact:
+    """One live process. `started` is in clock ticks since boot (proc(5), field 22 of stat)."""
+
+    pid: int
+    started: int
+    uid: int
+    limits: Mapping[str, LimitPair]
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The most that a service can be given here, and what would raise it."""
+
+    value: LimitValue
+    reason: str  # "fs.nr_open is 1048576"
+
+
+class Reader(Protocol):
+    """Looks, and cannot change anything."""
+
+    def read_file(self, path: str) -> FileFact:
+        """The file at an absolute path, decided hop by hop by ownership."""
+
+    def glob(self, pattern: str) -> tuple[str, ...]:
+        """The absolute paths that match, sorted; a wildcard never crosses a slash."""
+
+    def unit(self, name: str) -> UnitFact:
+        """The unit; raises `ManagerGone` where nobody can tell."""
+
+    def process(self, pid: int) -> ProcessFact | None:
+        """The live process, or None where it has gone."""
+
+    def ceiling(self, limit: str) -> Ceiling | None:
+        """What bounds a limit (limits.conf name) on this host; None where nothing but the hard limit does."""
+
+    def last_good(self, resource: str) -> bytes | None:
+        """The last content of a settings file that was as declared, or None."""
+
+    def owed(self, unit: str) -> "Owed | None":
+        """What the ledger says that the unit has not taken up yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A unit's debt: corrections that it has not taken up.
+
+    `stale` says that a process of the unit may have read a wrong value; `since_ns` is the moment of
+    the correction (CLOCK_MONOTONIC): a main process that started later has settled the debt.
+    """
+
+    stale: bool
+    since_ns: int
+    fields: tuple[str, ...]
