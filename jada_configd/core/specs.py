@@ -1,0 +1,106 @@
+"""What a policy declares, kind by kind, as plain frozen data.
+
+`policy/` makes these in a short-lived child and hands them over as JSON; `Policy.from_plain` is the
+only way back in. Nothing here checks anything: what arrives has been validated.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from jada_configd.core.model import Exactly, Field, Gone, Members, Mode, OneOf, Rule
+
+Apply: TypeAlias = Literal["reload", "restart", "reload-or-restart", "none"]
+When: TypeAlias = Literal["always", "stale", "auto"]
+OnMissing: TypeAlias = Literal["owned", "last-good"]
+LimitWord: TypeAlias = int | Literal["infinity", "max"]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsSpec:
+    """`[settings.NAME]`: some keys of JSON files. `path` may be a glob."""
+
+    name: str
+    path: str
+    services: tuple[str, ...]
+    create: bool
+    on_missing: OnMissing
+    rules: Mapping[Field, Rule]
+    mode: Mode
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """`[service."UNIT"]`: how a unit takes corrections up, and its limits as (soft, hard)."""
+
+    unit: str
+    apply: Apply
+    when: When
+    limits: Mapping[str, tuple[LimitWord, LimitWord]]
+    mode: Mode
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A whole policy. `revision` is `sha256:` of its sources; durations are seconds."""
+
+    path: str
+    sources: tuple[str, ...]
+    revision: str
+    mode: Mode
+    sweep: float
+    settings: tuple[SettingsSpec, ...]
+    services: tuple[ServiceSpec, ...]
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Policy":
+        """The policy from the plain JSON that the validating child prints."""
+        return cls(
+            path=plain["path"],
+            sources=tuple(plain["sources"]),
+            revision=plain["revision"],
+            mode=plain["mode"],
+            sweep=plain["sweep"],
+            settings=tuple(_settings(entry) for entry in plain["settings"]),
+            services=tuple(_service(entry) for entry in plain["services"]),
+            warnings=tuple(plain["warnings"]),
+        )
+
+
+def _settings(plain: Mapping[str, Any]) -> SettingsSpec:
+    return SettingsSpec(
+        name=plain["name"],
+        path=plain["path"],
+        services=tuple(plain["services"]),
+        create=plain["create"],
+        on_missing=plain["on_missing"],
+        rules={tuple(rule["field"]): _rule(rule) for rule in plain["rules"]},
+        mode=plain["mode"],
+        origin=plain["origin"],
+    )
+
+
+def _rule(plain: Mapping[str, Any]) -> Rule:
+    match plain["rule"]:
+        case "exactly":
+            return Exactly(plain["value"])
+        case "gone":
+            return Gone()
+        case "one_of":
+            return OneOf(tuple(plain["values"]))
+        case _:
+            return Members(tuple(plain["include"]), tuple(plain["exclude"]))
+
+
+def _service(plain: Mapping[str, Any]) -> ServiceSpec:
+    return ServiceSpec(
+        unit=plain["unit"],
+        apply=plain["apply"],
+        when=plain["when"],
+        limits={name: (soft, hard) for name, (soft, hard) in plain["limits"].items()},
+        mode=plain["mode"],
+        origin=plain["origin"],
+    )
