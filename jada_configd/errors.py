@@ -7,6 +7,7 @@
     ├── Busy              another instance holds the lock
     └── HostError         the machine said no; becomes a Report, never ends the daemon
         ├── Stale         what was to be replaced is not what was looked at: look again
+        ├── Unable        the machine cannot: full, read-only, no permission, an I/O error
         ├── Refused       going on would be unsafe (a hop of somebody else, a FIFO, a device)
         ├── ManagerGone   neither the bus nor `systemctl` answers
         └── UnitRefused   systemd refused a job or a reload, with its own words
@@ -42,6 +43,10 @@ class HostError(JadaError):
 
 class Stale(HostError):
     """What was to be changed is no longer what was looked at."""
+
+
+class Unable(HostError):
+    """The machine cannot: a full disk, a read-only file system, no permission, an I/O error."""
 
 
 class Refused(HostError):

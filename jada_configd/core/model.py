@@ -135,14 +135,17 @@ class Observed:
     """What was seen.
 
     `evidence` is material for the plan and never compared. `problem` is one sentence about what
-    keeps the thing from being compared or mended. `unsettled` is a signature of content that may be
-    in the middle of being written: it is not drift until it has stood still.
+    keeps the thing from being compared or mended; `note` one about a state that is nobody's fault.
+    `unsettled` is a signature of content that may be in the middle of being written: it is not
+    drift until it has stood still. `vacant`: nothing is there to be held, so nothing can drift.
     """
 
     fields: Mapping[Field, Value]
     evidence: object = None
     problem: str | None = None
+    note: str | None = None
     unsettled: str | None = None
+    vacant: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,8 +125,10 @@ class Owed:
 
     `stale` says that a process of the unit may have read a wrong value; `since_ns` is the moment of
     the correction (CLOCK_MONOTONIC): a main process that started later has settled the debt.
+    `reloaded`: a reload was made since, which settles no staleness.
     """
 
     stale: bool
     since_ns: int
     fields: tuple[str, ...]
+    reloaded: bool = False

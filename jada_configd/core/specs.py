@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from jada_configd.core.model import Exactly, Field, Gone, Members, Mode, OneOf, Rule
+from jada_configd.core.seams import LimitPair
 
 Apply: TypeAlias = Literal["reload", "restart", "reload-or-restart", "none"]
 When: TypeAlias = Literal["always", "stale", "auto"]
@@ -104,3 +105,26 @@ def _service(plain: Mapping[str, Any]) -> ServiceSpec:
         mode=plain["mode"],
         origin=plain["origin"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DropIn:
+    """The one drop-in of a unit; without limits, one that has to go.
+
+    `limits` are resolved ("max" has become a number). `managed` is false on a scratch root, where no
+    service manager is asked.
+    """
+
+    unit: str
+    path: str
+    header: str
+    limits: Mapping[str, LimitPair]
+    managed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessLimits:
+    """What the main process of a unit must have; `limits` are resolved."""
+
+    unit: str
+    limits: Mapping[str, LimitPair]

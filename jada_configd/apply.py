@@ -1,0 +1,58 @@
+"""One action, one change of the machine; nothing else in the program ever changes it.
+
+Nothing is decided here: an action has no choice left in it, and its guard raises `Stale` in the
+writer where the machine is no longer as it was looked at.
+"""
+
+from typing import Protocol, assert_never
+
+from jada_configd.core.actions import (
+    Action,
+    KeepEvidence,
+    ReloadUnits,
+    RemoveFile,
+    ReplaceFile,
+    SetProcessLimit,
+    StartJob,
+)
+
+
+class Writer(Protocol):
+    """Changes the machine. Every method raises `HostError` where the machine says no."""
+
+    def keep_evidence(self, action: KeepEvidence) -> None:
+        """Keep bytes in the state directory."""
+
+    def replace_file(self, action: ReplaceFile) -> None:
+        """Put whole content in place, atomically, over what was looked at and nothing else."""
+
+    def remove_file(self, action: RemoveFile) -> None:
+        """Remove what was looked at and nothing else."""
+
+    def reload_units(self) -> None:
+        """Start a daemon-reload; its end is an event."""
+
+    def set_process_limit(self, action: SetProcessLimit) -> None:
+        """Set one limit of the process that was looked at, and of no later one with its pid."""
+
+    def start_job(self, action: StartJob) -> None:
+        """Start a job; its end is an event. A unit that does not run is not started."""
+
+
+def apply(action: Action, writer: Writer) -> None:
+    """Carry one action out; raises `HostError` (`errors.py`)."""
+    match action:
+        case KeepEvidence():
+            writer.keep_evidence(action)
+        case ReplaceFile():
+            writer.replace_file(action)
+        case RemoveFile():
+            writer.remove_file(action)
+        case ReloadUnits():
+            writer.reload_units()
+        case SetProcessLimit():
+            writer.set_process_limit(action)
+        case StartJob():
+            writer.start_job(action)
+        case _:
+            assert_never(action)

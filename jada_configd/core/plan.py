@@ -1,0 +1,54 @@
+"""What is to be done about a drift, and the one place where the order of a batch stands."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from jada_configd.core.actions import (
+    Action,
+    KeepEvidence,
+    ReloadUnits,
+    RemoveFile,
+    ReplaceFile,
+    SetProcessLimit,
+    StartJob,
+)
+from jada_configd.core.model import ResourceId
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions that mend one drift; with none of them, `waits` says what it waits for.
+
+    `or_restart` names a unit whose restart would do the same where the kernel refuses the actions.
+    """
+
+    actions: tuple[Action, ...] = ()
+    waits: str | None = None
+    or_restart: str | None = None
+
+
+# Content that is lost otherwise comes first; files before systemd reads them, systemd before the
+# processes that it gives limits to, and jobs last, when all that they take up is in place.
+_ORDER = (KeepEvidence, ReplaceFile, RemoveFile, ReloadUnits, SetProcessLimit, StartJob)
+
+
+def ordered(plans: Mapping[ResourceId, Plan]) -> list[tuple[Action, tuple[ResourceId, ...]]]:
+    """All actions of a batch in the order in which they are carried out, with whose they are.
+
+    An action that several resources ask for (`ReloadUnits`) is carried out once, for all of them.
+    """
+    askers: dict[Action, list[ResourceId]] = {}
+    for resource, plan in plans.items():
+        for action in plan.actions:
+            askers.setdefault(action, []).append(resource)
+    return [(action, tuple(askers[action])) for action in sorted(askers, key=_rank)]
+
+
+def _rank(action: Action) -> int:
+    return _ORDER.index(type(action))
+
+
+def shown(actions: Iterable[Action], then: Iterable[str] = ()) -> tuple[str, ...]:
+    """The actions as an operator reads them: what would be done, in order."""
+    lines = (str(action) for action in actions if not isinstance(action, KeepEvidence))
+    return (*lines, *then)

@@ -1,0 +1,72 @@
+"""What came of one resource in one pass, and what the sinks are told."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from jada_configd.core.model import Cause, Drift, Resource, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The end of one pass over one resource.
+
+    `drift` is what was found, before anything was done. `problem` is one sentence or None. `actions`
+    are what was (or would be) done. `again_ns` asks for another look at that moment (monotonic),
+    `degrades` says that the machine, not the content, is in the way. Moments are CLOCK_MONOTONIC in
+    nanoseconds; `corrected_ns` is 0 where nothing was corrected.
+    """
+
+    resource: Resource
+    result: Result
+    drift: Drift
+    problem: str | None = None
+    actions: tuple[str, ...] = ()
+    cause: Cause = "sweep"
+    detected_ns: int = 0
+    corrected_ns: int = 0
+    again_ns: int | None = None
+    degrades: bool = False
+    traceback: str | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the resource is as declared now."""
+        return self.result in ("in-sync", "corrected")
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """One resource has been looked at and, perhaps, corrected."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceApplied:
+    """A job that took corrections up has ended."""
+
+    unit: str
+    how: str
+    job_result: str  # done | failed | canceled | timeout | dependency | skipped
+    fields: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLoaded:
+    """A policy came into force."""
+
+    path: str
+    revision: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRejected:
+    """A policy did not load; the last good one, if any, stays in force."""
+
+    path: str
+    messages: tuple[str, ...]
+
+
+Event: TypeAlias = Reconciled | ServiceApplied | PolicyLoaded | PolicyRejected

@@ -1,0 +1,143 @@
+"""A policy and what a host has, resolved into the resources that are held."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from jada_configd.core.model import Mode, Resource, ResourceId
+from jada_configd.core.seams import Content, LimitPair, LimitValue, Reader
+from jada_configd.core.specs import (
+    DropIn,
+    LimitWord,
+    Policy,
+    ProcessLimits,
+    ServiceSpec,
+    SettingsSpec,
+)
+
+DROP_IN = "zz-jada-configd.conf"  # `zz-`: override.conf would win over a number
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where units have their drop-ins, and whether a service manager and processes are looked at."""
+
+    unit_directory: str
+    managed: bool
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path has a wildcard (glob(7))."""
+    return any(wildcard in path for wildcard in "*?[")
+
+
+def resolve(policy: Policy, reader: Reader, scope: Scope) -> tuple[Resource, ...]:
+    """Every resource that the policy holds on this host now.
+
+    To be done again at each sweep: globs match other files, and "max" is another number.
+    """
+    return (
+        *_settings(policy, reader),
+        *_units(policy, reader, scope),
+        *_left_behind(policy, reader, scope),
+    )
+
+
+def _settings(policy: Policy, reader: Reader) -> list[Resource]:
+    exact = {spec.path for spec in policy.settings if not is_pattern(spec.path)}
+    files: dict[str, SettingsSpec] = {}
+    for spec in policy.settings:
+        if is_pattern(spec.path):
+            paths: tuple[str, ...] = tuple(p for p in reader.glob(spec.path) if p not in exact)
+        else:
+            paths = (spec.path,)
+        for path in paths:
+            one = replace(spec, path=path)
+            files[path] = one if path not in files else _merged(files[path], one)
+    return [
+        Resource(ResourceId("settings", path), spec, spec.mode, spec.origin)
+        for path, spec in files.items()
+    ]
+
+
+def _merged(first: SettingsSpec, second: SettingsSpec) -> SettingsSpec:
+    """Two entries that hold other fields of one file; where they disagree, the earlier one counts."""
+    mode: Mode = "observe" if "observe" in (first.mode, second.mode) else "enforce"
+    return replace(
+        first,
+        rules={**second.rules, **first.rules},
+        services=tuple(dict.fromkeys((*first.services, *second.services))),
+        mode=mode,
+    )
+
+
+def _units(policy: Policy, reader: Reader, scope: Scope) -> list[Resource]:
+    resources = []
+    for spec in policy.services:
+        if spec.limits:
+            limits = {name: _pair(words, reader, name) for name, words in spec.limits.items()}
+            resources.append(_drop_in(policy, spec.unit, limits, scope, spec.mode, spec.origin))
+            if scope.managed:
+                live = ProcessLimits(spec.unit, limits)
+                resources.append(
+                    Resource(ResourceId("process-limits", spec.unit), live, spec.mode, spec.origin)
+                )
+        if scope.managed:
+            resources.append(
+                Resource(ResourceId("service", spec.unit), spec, spec.mode, spec.origin)
+            )
+    return resources
+
+
+def _left_behind(policy: Policy, reader: Reader, scope: Scope) -> list[Resource]:
+    """Drop-ins that this very policy wrote once and no longer names."""
+    wanted = {spec.unit for spec in policy.services if spec.limits}
+    resources = []
+    for path in reader.glob(f"{scope.unit_directory}/*.d/{DROP_IN}"):
+        unit = path.split("/")[-2].removesuffix(".d")
+        fact = reader.read_file(path)
+        if unit in wanted or not isinstance(fact, Content):
+            continue
+        if fact.data.startswith(f"# {header(policy)}\n".encode()):
+            resources.append(_drop_in(policy, unit, {}, scope, policy.mode, policy.path))
+    return resources
+
+
+def header(policy: Policy) -> str:
+    """The comment with which every file of ours begins."""
+    return f"Written by jada-configd from {policy.path}; what is changed here is put right again."
+
+
+def _drop_in(
+    policy: Policy,
+    unit: str,
+    limits: Mapping[str, LimitPair],
+    scope: Scope,
+    mode: Mode,
+    origin: str,
+) -> Resource:
+    path = f"{scope.unit_directory}/{unit}.d/{DROP_IN}"
+    spec = DropIn(unit, path, header(policy), limits, scope.managed)
+    return Resource(ResourceId("unit-dropin", unit), spec, mode, origin)
+
+
+def _pair(words: tuple[LimitWord, LimitWord], reader: Reader, limit: str) -> LimitPair:
+    soft, hard = (_value(word, reader, limit) for word in words)
+    return soft, hard
+
+
+def _value(word: LimitWord, reader: Reader, limit: str) -> LimitValue:
+    if word == "max":
+        ceiling = reader.ceiling(limit)
+        return None if ceiling is None else ceiling.value
+    return None if word == "infinity" else int(word)
+
+
+def services_of(resource: Resource) -> tuple[str, ...]:
+    """The units that take up a correction of this resource."""
+    match resource.spec:
+        case SettingsSpec() | ServiceSpec():
+            return resource.spec.services if isinstance(resource.spec, SettingsSpec) else ()
+        case DropIn() | ProcessLimits():
+            return (resource.spec.unit,)
+        case _:
+            return ()

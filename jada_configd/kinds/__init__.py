@@ -1,0 +1,42 @@
+"""What each kind of resource knows: how to look at it, and which actions would mend it.
+
+To add one: a file beside this one, its name in `KINDS`, and its row in the tests. Difference,
+application and verification are written once, in `core/diff.py`, `apply.py` and `reconcile.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from jada_configd.core.model import Drift, Field, Observed, Rule
+from jada_configd.core.plan import Plan
+from jada_configd.core.seams import Reader
+from jada_configd.kinds.process_limits import ProcessLimitsKind
+from jada_configd.kinds.service import ServiceKind
+from jada_configd.kinds.settings_json import SettingsKind
+from jada_configd.kinds.unit_dropin import DropInKind
+
+Spec = TypeVar("Spec", contravariant=True)
+
+
+class Kind(Protocol[Spec]):
+    """One kind of resource. It holds no state; all that it knows of the world comes by the reader."""
+
+    name: ClassVar[str]
+
+    def watches(self, spec: Spec) -> tuple[str, ...]:
+        """The paths whose change is a reason to look again."""
+
+    def desired(self, spec: Spec) -> Mapping[Field, Rule]:
+        """What each owned field must be."""
+
+    def observe(self, spec: Spec, reader: Reader) -> Observed:
+        """What there is. Bad content is a problem in what was observed, never an exception."""
+
+    def plan(self, spec: Spec, drift: Drift, observed: Observed) -> Plan:
+        """What would mend the drift, from what was observed and nothing else."""
+
+
+# In the order in which an operator reads them.
+KINDS: Mapping[str, Kind[Any]] = {
+    kind.name: kind for kind in (SettingsKind(), DropInKind(), ProcessLimitsKind(), ServiceKind())
+}

@@ -1,0 +1,94 @@
+"""The limits that the main process of a unit really has, as `/proc/PID/limits` tells them.
+
+systemd takes a limit that it cannot reach without a word and repeats it when asked; only the
+process itself is the truth (proc(5), getrlimit(2)).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jada_configd.core.actions import SetProcessLimit
+from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value
+from jada_configd.core.plan import Plan
+from jada_configd.core.seams import LimitPair, LimitValue, ProcessFact, Reader
+from jada_configd.core.specs import ProcessLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The process as it was read, and the limits that are wrong and within reach."""
+
+    process: ProcessFact
+    reachable: Mapping[str, LimitPair]
+
+
+def shown(value: LimitValue) -> Value:
+    """A limit as a policy writes it."""
+    return "infinity" if value is None else value
+
+
+def above(value: LimitValue, ceiling: LimitValue) -> bool:
+    """Whether a limit is higher than another; None is infinity."""
+    return ceiling is not None and (value is None or value > ceiling)
+
+
+class ProcessLimitsKind:
+    """`process-limits:UNIT`."""
+
+    name: ClassVar[str] = "process-limits"
+
+    def watches(self, spec: ProcessLimits) -> tuple[str, ...]:
+        """Nothing: a new main process is told by the service manager, the rest by the sweep."""
+        return ()
+
+    def desired(self, spec: ProcessLimits) -> Mapping[Field, Rule]:
+        """Soft and hard, each a field."""
+        rules: dict[Field, Rule] = {}
+        for limit, (soft, hard) in spec.limits.items():
+            rules[limit, "soft"] = Exactly(_json(soft))
+            rules[limit, "hard"] = Exactly(_json(hard))
+        return rules
+
+    def observe(self, spec: ProcessLimits, reader: Reader) -> Observed:
+        """What the main process has; nothing is held where none runs."""
+        unit = reader.unit(spec.unit)
+        process = reader.process(unit.main_pid) if unit.main_pid else None
+        if process is None:
+            return Observed({}, vacant=True)
+        fields: dict[Field, Value] = {}
+        reachable = {}
+        problem = None
+        for limit, want in spec.limits.items():
+            if limit not in process.limits:
+                continue
+            have = process.limits[limit]
+            fields[limit, "soft"], fields[limit, "hard"] = shown(have[0]), shown(have[1])
+            if have == want:
+                continue
+            ceiling = reader.ceiling(limit)
+            # What a process already has above the ceiling it may keep; only more is out of reach.
+            if ceiling and above(want[1], ceiling.value) and above(want[1], have[1]):
+                problem = problem or (
+                    f"process {process.pid} has {limit} {shown(have[0])}:{shown(have[1])} and no "
+                    f"restart would give it {shown(want[1])}: {ceiling.reason}"
+                )
+            else:
+                reachable[limit] = want
+        return Observed(fields, Evidence(process, reachable), problem)
+
+    def plan(self, spec: ProcessLimits, drift: Drift, observed: Observed) -> Plan:
+        """prlimit(2) on the process; a restart where the kernel refuses that and it would help."""
+        evidence = observed.evidence
+        if not isinstance(evidence, Evidence) or not evidence.reachable:
+            return Plan(waits="a higher ceiling on this host")
+        process = evidence.process
+        actions = tuple(
+            SetProcessLimit(process.pid, process.started, limit, *pair)
+            for limit, pair in evidence.reachable.items()
+        )
+        return Plan(actions, or_restart=spec.unit)
+
+
+def _json(value: LimitValue) -> int | str:
+    return "infinity" if value is None else value
