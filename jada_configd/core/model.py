@@ -138,6 +138,7 @@ class Observed:
     keeps the thing from being compared or mended; `note` one about a state that is nobody's fault.
     `unsettled` is a signature of content that may be in the middle of being written: it is not
     drift until it has stood still. `vacant`: nothing is there to be held, so nothing can drift.
+    `pending`: the problem is that a place is not there yet, which is nobody's failure.
     """
 
     fields: Mapping[Field, Value]
@@ -146,6 +147,7 @@ class Observed:
     note: str | None = None
     unsettled: str | None = None
     vacant: bool = False
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)

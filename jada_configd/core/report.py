@@ -1,7 +1,8 @@
 """What came of one resource in one pass, and what the sinks are told."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from jada_configd.core.model import Cause, Drift, Resource, Result
 
@@ -12,6 +13,7 @@ class Report:
 
     `drift` is what was found, before anything was done. `problem` is one sentence or None. `actions`
     are what was (or would be) done. `again_ns` asks for another look at that moment (monotonic),
+    `backs_off` that it be tried again with growing gaps (else a hint or the sweep comes back to it).
     `degrades` says that the machine, not the content, is in the way. Moments are CLOCK_MONOTONIC in
     nanoseconds; `corrected_ns` is 0 where nothing was corrected.
     """
@@ -25,6 +27,7 @@ class Report:
     detected_ns: int = 0
     corrected_ns: int = 0
     again_ns: int | None = None
+    backs_off: bool = False
     degrades: bool = False
     traceback: str | None = None
 
@@ -69,4 +72,13 @@ class PolicyRejected:
     messages: tuple[str, ...]
 
 
-Event: TypeAlias = Reconciled | ServiceApplied | PolicyLoaded | PolicyRejected
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stand after a turn of the loop: one word, one line, and the whole as plain JSON."""
+
+    state: str
+    line: str
+    snapshot: Mapping[str, Any]
+
+
+Event: TypeAlias = Reconciled | ServiceApplied | PolicyLoaded | PolicyRejected | Standing

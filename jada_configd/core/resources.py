@@ -135,9 +135,9 @@ def _value(word: LimitWord, reader: Reader, limit: str) -> LimitValue:
 def services_of(resource: Resource) -> tuple[str, ...]:
     """The units that take up a correction of this resource."""
     match resource.spec:
-        case SettingsSpec() | ServiceSpec():
-            return resource.spec.services if isinstance(resource.spec, SettingsSpec) else ()
-        case DropIn() | ProcessLimits():
-            return (resource.spec.unit,)
+        case SettingsSpec() as spec:
+            return spec.services
+        case DropIn() | ProcessLimits() as spec:
+            return (spec.unit,)
         case _:
             return ()

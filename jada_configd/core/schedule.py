@@ -69,15 +69,15 @@ class Schedule:
     def settle(self, report: Report, now_ns: int) -> None:
         """What came of a look decides when the next one is due, if not by hint or sweep."""
         resource = report.resource.id
-        if report.result != "failed":
-            self._failures.pop(resource, None)
-            if report.again_ns is not None:
-                self._at(resource, report.again_ns, "retry")
+        if report.backs_off:
+            failures = self._failures.get(resource, 0)
+            self._failures[resource] = failures + 1
+            wait = min(BACK_OFF_NS << min(failures, 10), BACK_OFF_MOST_NS)
+            self._at(resource, now_ns + wait, "retry")
             return
-        failures = self._failures.get(resource, 0)
-        self._failures[resource] = failures + 1
-        wait = min(BACK_OFF_NS << min(failures, 10), BACK_OFF_MOST_NS)
-        self._at(resource, report.again_ns or now_ns + wait, "retry")
+        self._failures.pop(resource, None)
+        if report.again_ns is not None:
+            self._at(resource, max(report.again_ns, now_ns + GAP_NS), "retry")
 
     def next_due(self) -> int:
         """The next moment at which there is something to do."""

@@ -85,7 +85,8 @@ def _missing(spec: SettingsSpec, fact: Missing, reader: Reader) -> Observed:
         return Observed({}, Evidence(fact), vacant=True)
     if not fact.directory:
         directory = spec.path.rpartition("/")[0]
-        return Observed({}, Evidence(fact), f"{directory} does not exist; it is watched for")
+        problem = f"{directory} does not exist; it is watched for"
+        return Observed({}, Evidence(fact), problem, pending=True)
     good = reader.last_good(f"settings:{spec.path}") if spec.on_missing == "last-good" else None
     return Observed({}, Evidence(fact, good=good))
 

@@ -1,0 +1,173 @@
+"""How things stand: the last report of every resource, folded into one state and one reason."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from jada_configd.core.model import Change, Resource, ResourceId, pointer
+from jada_configd.core.report import Report
+from jada_configd.core.wording import change_plain, count, escaped, seconds
+
+State: TypeAlias = Literal["degraded", "contested", "drifted", "correcting", "held", "in-sync"]
+
+# The worst that holds is the state of the host.
+_WORST_FIRST: Final[tuple[State, ...]] = (
+    "degraded",
+    "contested",
+    "drifted",
+    "correcting",
+    "held",
+    "in-sync",
+)
+LATENCIES_KEPT = 512
+
+
+def state_of(report: Report) -> State:
+    """What one resource makes of the host."""
+    if report.degrades:
+        return "degraded"
+    match report.result:
+        case "in-sync" | "corrected":
+            return "in-sync"
+        case "held" | "contested":
+            return report.result
+        case "waiting" if report.again_ns is not None:
+            return "correcting"
+        case _:
+            return "drifted"
+
+
+def worst(states: Iterable[State]) -> State:
+    """The worst of some states."""
+    return min(states, key=_WORST_FIRST.index, default="in-sync")
+
+
+def overall(reports: Iterable[Report], troubles: Iterable[str]) -> tuple[State, str]:
+    """The state of the host, and the reason for it in one short sentence ("" when in sync)."""
+    first = next(iter(troubles), None)
+    if first is not None:
+        return "degraded", escaped(first)
+    states = [(state_of(report), report) for report in reports]
+    state = worst(each for each, _ in states)
+    if state == "in-sync":
+        return state, ""
+    having = [report for each, report in states if each == state]
+    more = f" (and {len(having) - 1} more)" if len(having) > 1 else ""
+    return state, escaped(reason(having[0])) + more
+
+
+def reason(report: Report) -> str:
+    """Why a resource is not in sync, in one sentence."""
+    if report.problem:
+        return f"{report.resource.id}: {report.problem}"
+    fields = ", ".join(pointer(change.field) for change in report.drift.changes)
+    return f"{report.resource.id}: {fields or report.result}"
+
+
+@dataclass(slots=True)
+class _Entry:
+    report: Report
+    since: str
+    corrections: int = 0
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened since the daemon started."""
+
+    passes: int = 0
+    corrections: int = 0
+    failures: int = 0
+    service_applies: int = 0
+    overflows: int = 0
+
+
+@dataclass(slots=True)
+class Last:
+    """The last correction."""
+
+    clock: str  # local time of day
+    change: Change | None
+    seconds: float
+
+
+@dataclass(slots=True)
+class Board:
+    """The last report of every resource, counters and latencies; nothing here is ever decided on."""
+
+    entries: dict[ResourceId, _Entry] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
+    corrected: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
+    healthy: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
+    last: Last | None = None
+
+    def hold(self, resources: Mapping[ResourceId, Resource]) -> None:
+        """These are the resources from now on."""
+        self.entries = {each: entry for each, entry in self.entries.items() if each in resources}
+
+    def take(self, report: Report, now: str) -> bool:
+        """Note a report; whether it says anything that the last one of this resource did not."""
+        entry = self.entries.get(report.resource.id)
+        news = entry is None or _gist(entry.report) != _gist(report)
+        if entry is None:
+            entry = self.entries[report.resource.id] = _Entry(report, now)
+        elif state_of(entry.report) != state_of(report):
+            entry.since = now
+        entry.report = report
+        if report.result == "corrected":
+            entry.corrections += 1
+            self.counters.corrections += 1
+            news = True
+        elif report.result == "failed" and news:
+            self.counters.failures += 1
+        return news
+
+    def reports(self) -> list[Report]:
+        """The last report of every resource."""
+        return [entry.report for entry in self.entries.values()]
+
+    def line(self, state: State, why: str) -> str:
+        """`STATUS=`: one short line that an operator can act on."""
+        if state != "in-sync":
+            return f"{state}: {why}"
+        kinds = [resource.kind for resource in self.entries]
+        files = sum(kind in ("settings", "unit-dropin") for kind in kinds)
+        services = sum(kind == "service" for kind in kinds)
+        held = [count(files, "file")] + ([count(services, "service")] if services else [])
+        line = f"in sync: {', '.join(held)}"
+        if self.last is not None:
+            what = escaped(pointer(self.last.change.field)) if self.last.change else "a lost file"
+            line += f"; last correction {self.last.clock} {what} ({seconds(self.last.seconds)})"
+        return line
+
+
+def _gist(report: Report) -> tuple[object, ...]:
+    """What makes a report news. A correction has ended in sync: finding that again is none."""
+    result = "in-sync" if report.result == "corrected" else report.result
+    changes = () if result == "in-sync" else report.drift.changes
+    return (result, repr(changes), report.problem)
+
+
+def quantiles(values: Iterable[float]) -> dict[str, float | None]:
+    """Median and 99th percentile in milliseconds, null where nothing was measured."""
+    ordered = sorted(values)
+    if not ordered:
+        return {"p50": None, "p99": None}
+    last = len(ordered) - 1
+    return {
+        name: round(ordered[min(last, round(share * last))] * 1000, 3)
+        for name, share in (("p50", 0.5), ("p99", 0.99))
+    }
+
+
+def resource_plain(report: Report) -> dict[str, Any]:
+    """One resource for `check --json` and `apply --json`."""
+    return {
+        "id": str(report.resource.id),
+        "result": report.result,
+        "origin": report.resource.origin,
+        "changes": [change_plain(change) for change in report.drift.changes],
+        "problem": report.problem,
+        "actions": list(report.actions),
+    }

@@ -1,0 +1,73 @@
+"""How values, changes and moments are put into words: escaped, shortened, and without secrets.
+
+Whatever is shown here may have been chosen by somebody who wants to write into an operator's
+terminal or log, so nothing but printable characters ever comes out.
+"""
+
+import json
+import re
+
+from jada_configd.core.model import ABSENT, Change, Field, Json, Value, pointer
+
+_SECRET = re.compile(r"token|key|secret|password|authorization|cookie|credential", re.IGNORECASE)
+REDACTED = "<redacted>"
+SHORT = 60  # characters of a value in one line for a person; the whole stands in --json
+
+
+def escaped(text: str) -> str:
+    """The text with every character that a terminal or log would act on written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", errors="backslashreplace").decode("ascii")
+
+
+def public(field: Field, value: Json) -> Json:
+    """The value as it may be shown: what stands under a key that looks like a secret is left out."""
+    if any(_SECRET.search(token) for token in field):
+        return REDACTED
+    if isinstance(value, dict):
+        return {key: public((key,), each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [public((), each) for each in value]
+    return value
+
+
+def shown(field: Field, value: Value) -> str:
+    """The value in one short line: JSON, escaped, cut in the middle where it is long."""
+    if value is ABSENT:
+        return "(absent)"
+    assert not isinstance(value, type(ABSENT))
+    text = escaped(json.dumps(public(field, value), ensure_ascii=False))
+    if len(text) <= SHORT:
+        return text
+    half = (SHORT - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+def change_line(change: Change) -> str:
+    """One change: `/model "claude-haiku-4-5" -> "claude-sonnet-4-6"`."""
+    have, want = shown(change.field, change.have), shown(change.field, change.want)
+    return f"{escaped(pointer(change.field))} {have} -> {want}"
+
+
+def change_plain(change: Change) -> dict[str, Json]:
+    """One change for `--json`; a side that is absent is left out, null is a value."""
+    plain: dict[str, Json] = {"field": pointer(change.field)}
+    for side, value in (("have", change.have), ("want", change.want)):
+        if not isinstance(value, type(ABSENT)):
+            plain[side] = public(change.field, value)
+    return plain
+
+
+def count(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def seconds(value: float) -> str:
+    """A span as a person reads it: `0.9 ms`, `5.2 s`."""
+    return f"{value * 1000:.1f} ms" if value < 1 else f"{value:.1f} s"

@@ -1,0 +1,113 @@
+"""The real machine behind the seams: one class reads it, another changes it."""
+
+from collections.abc import Callable
+
+from jada_configd.core.actions import KeepEvidence, RemoveFile, ReplaceFile, SetProcessLimit, StartJob
+from jada_configd.core.ledger import Ledger
+from jada_configd.core.seams import Ceiling, FileFact, Owed, ProcessFact, UnitFact
+from jada_configd.errors import ManagerGone
+from jada_configd.host import processes
+from jada_configd.host.files import Files
+from jada_configd.host.state import StateDirectory
+from jada_configd.host.systemd import Systemd
+
+
+class MachineReader:
+    """Looks at the machine; every method of `core/seams.py: Reader`, and none that changes it.
+
+    `systemd` and `state` are None on a scratch root, and where there is nothing to read from.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        ledger: Ledger,
+        systemd: Systemd | None,
+        state: Callable[[], StateDirectory | None],
+    ) -> None:
+        self._files = files
+        self._ledger = ledger
+        self._systemd = systemd
+        self._state = state
+
+    def read_file(self, path: str) -> FileFact:
+        """The file, decided hop by hop by ownership."""
+        return self._files.read_file(path)
+
+    def glob(self, pattern: str) -> tuple[str, ...]:
+        """The paths that match."""
+        return self._files.glob(pattern)
+
+    def unit(self, name: str) -> UnitFact:
+        """The unit as the service manager has it; what a new process has settled is struck here."""
+        if self._systemd is None:
+            raise ManagerGone(_NO_MANAGER)
+        fact = self._systemd.unit(name)
+        self._ledger.pay_off(fact)
+        return fact
+
+    def process(self, pid: int) -> ProcessFact | None:
+        """The live process."""
+        return processes.process(pid)
+
+    def ceiling(self, limit: str) -> Ceiling | None:
+        """The most that a service can be given here."""
+        return processes.ceiling(limit)
+
+    def last_good(self, resource: str) -> bytes | None:
+        """The last content that was as declared."""
+        state = self._state()
+        return None if state is None else state.last_good(resource)
+
+    def owed(self, unit: str) -> Owed | None:
+        """What the unit has not taken up yet."""
+        return self._ledger.owed(unit)
+
+
+class MachineWriter:
+    """Changes the machine; every method of `apply.py: Writer`."""
+
+    def __init__(
+        self,
+        files: Files,
+        systemd: Systemd | None,
+        state: Callable[[], StateDirectory],
+        started: Callable[[StartJob, str], None],
+    ) -> None:
+        """`started` is told each job that was accepted, with the name by which its end comes."""
+        self._files = files
+        self._systemd = systemd
+        self._state = state
+        self._started = started
+
+    def keep_evidence(self, action: KeepEvidence) -> None:
+        """Keep bytes that are about to be replaced, 0600, in the state directory."""
+        self._state().keep_evidence(action.resource, action.content)
+
+    def replace_file(self, action: ReplaceFile) -> None:
+        """Put whole content in place, over what was looked at and nothing else."""
+        self._files.replace_file(action)
+
+    def remove_file(self, action: RemoveFile) -> None:
+        """Remove what was looked at."""
+        self._files.remove_file(action)
+
+    def reload_units(self) -> None:
+        """Start a daemon-reload; its end is an event."""
+        self._manager().reload_units()
+
+    def set_process_limit(self, action: SetProcessLimit) -> None:
+        """prlimit(2) on the very process that was looked at."""
+        processes.set_limit(action)
+
+    def start_job(self, action: StartJob) -> None:
+        """Start a job; its end is an event."""
+        self._started(action, self._manager().start_job(action.unit, action.how))
+
+    def _manager(self) -> Systemd:
+        if self._systemd is None:
+            raise ManagerGone(_NO_MANAGER)
+        return self._systemd
+
+
+_NO_MANAGER = "there is no service manager on a scratch root"

@@ -1,0 +1,318 @@
+"""The loop: sleep until a hint or a due time, reconcile what is due, tell the sinks.
+
+`run` turns it until it is told to stop, `apply` until nothing is under way any more. It never waits
+for a job: the end of one is an event, like a hint.
+"""
+
+import selectors
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from jada_configd.apply import Writer
+from jada_configd.core.actions import How, StartJob
+from jada_configd.core.ledger import Ledger
+from jada_configd.core.model import Cause, Resource, ResourceId
+from jada_configd.core.report import Event, Reconciled, Report, ServiceApplied
+from jada_configd.core.resources import Scope, is_pattern, resolve, services_of
+from jada_configd.core.schedule import Schedule
+from jada_configd.core.seams import Reader
+from jada_configd.core.specs import Policy, SettingsSpec
+from jada_configd.core.status import Board, Last, state_of
+from jada_configd.errors import Busy
+from jada_configd.host.systemd import JobEnded, ManagerLost, Systemd, UnitChanged, UnitsReloaded
+from jada_configd.host.watch import Everything, Watcher
+from jada_configd.kinds import KINDS
+from jada_configd.reconcile import Reconciler
+from jada_configd.takeup import TakeUp
+
+LOCK_RETRY_NS: Final = 20_000_000  # another pass is under way: ask again, and keep the beat
+EVERYTHING_GAP_NS: Final = 250_000_000
+JOB_REST_NS: Final = 10_000_000_000  # a unit whose job failed is left alone for this long
+JOB_REST_MOST_NS: Final = 300_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the loop turns on, wired up by `assembly.py`. `watcher` and `systemd` may be missing."""
+
+    reader: Reader
+    writer: Writer
+    ledger: Ledger
+    takeup: TakeUp
+    reconciler: Reconciler
+    scope: Scope
+    systemd: Systemd | None
+    watcher: Watcher | None
+    pass_lock: Callable[[], AbstractContextManager[object]]  # raises Busy
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    unit: str
+    how: How
+    at_ns: int
+    fields: tuple[str, ...]
+
+
+class Loop:
+    """One thread that looks, corrects and tells."""
+
+    def __init__(
+        self, world: World, tell: Callable[[Event], None], *, jobs_allowed: bool = True
+    ) -> None:
+        self.board = Board()
+        self.schedule = Schedule(sweep_ns=0)
+        self.policy: Policy | None = None
+        self.selector = selectors.DefaultSelector()
+        self._world = world
+        self._tell = tell
+        self._jobs_allowed = jobs_allowed
+        self._resources: dict[ResourceId, Resource] = {}
+        self._by_path: dict[str, list[ResourceId]] = {}
+        self._by_unit: dict[str, list[ResourceId]] = {}
+        self._jobs: dict[str, _Job] = {}
+        self._job_failures: dict[str, int] = {}
+        self._manager_descriptor: int | None = None
+        self._lost_match = False  # a pattern may match other files now
+        self._not_before_ns = 0
+        self._everything_ns = 0
+        if world.watcher is not None:
+            self.selector.register(world.watcher, selectors.EVENT_READ)
+
+    # ---- what is held
+
+    def enforce(self, policy: Policy, cause: Cause) -> None:
+        """Hold this policy from now on; everything is due."""
+        self.policy = policy
+        self.schedule.sweep_ns = int(policy.sweep * 1e9)
+        self._world.takeup.services = {spec.unit: spec for spec in policy.services}
+        self._resolve()
+        self.schedule.hint_all(time.monotonic_ns(), cause)
+
+    def allow_jobs(self) -> None:
+        """From now on services are looked at too, and take up what they owe."""
+        self._jobs_allowed = True
+        self._hold()
+        now_ns = time.monotonic_ns()
+        services = (each for each in self._resources if each.kind == "service")
+        self.schedule.hint(services, now_ns, "startup")
+
+    def _resolve(self) -> None:
+        """The policy against the host as it is now: globs, ceilings, what was left behind."""
+        self._lost_match = False
+        if self.policy is None:
+            return
+        world = self._world
+        resources = resolve(self.policy, world.reader, world.scope)
+        before = self._resources
+        self._resources = {
+            each.id: before[each.id] if before.get(each.id) == each else each for each in resources
+        }
+        self._by_path = {}
+        self._by_unit = {}
+        for resource in self._resources.values():
+            for path in KINDS[resource.id.kind].watches(resource.spec):
+                self._by_path.setdefault(path, []).append(resource.id)
+            for unit in _units(resource):
+                self._by_unit.setdefault(unit, []).append(resource.id)
+        if world.watcher is not None:
+            patterns = (spec.path for spec in self.policy.settings if is_pattern(spec.path))
+            world.watcher.watch({*self._by_path, *patterns})
+        if world.systemd is not None:
+            world.systemd.follow(self._by_unit.keys())
+        units = frozenset(spec.unit for spec in self.policy.services)
+        world.ledger.forget_others(frozenset(map(str, self._resources)), units)
+        self._hold()
+
+    def _hold(self) -> None:
+        held = {
+            each: resource
+            for each, resource in self._resources.items()
+            if self._jobs_allowed or each.kind != "service"
+        }
+        new = held.keys() - self.board.entries.keys()
+        self.board.hold(held)
+        self.schedule.hold(held)
+        self.schedule.hint(new, time.monotonic_ns(), "startup")
+
+    # ---- one turn
+
+    def turn(self, until_ns: int) -> list[int]:
+        """Sleep until something happens, but no longer than `until_ns`; then do what is due.
+
+        Returns the descriptors of others (signals, the policy's child) that became readable.
+        """
+        readable = self._sleep(until_ns)
+        detected_ns = time.monotonic_ns()
+        self._hear_watcher(detected_ns)
+        self._hear_manager(detected_ns)
+        self._sweep()
+        self._pass()
+        return readable
+
+    def _sleep(self, until_ns: int) -> list[int]:
+        systemd = self._world.systemd
+        if systemd is not None:
+            self._follow_descriptor(systemd.fileno())
+            poll_ns = systemd.poll_due()
+            until_ns = until_ns if poll_ns is None else min(until_ns, poll_ns)
+            if systemd.pending():
+                until_ns = 0
+        due_ns = max(self.schedule.next_due(), self._not_before_ns)
+        wait = (min(until_ns, due_ns) - time.monotonic_ns()) / 1e9
+        ready = self.selector.select(max(0.0, wait))
+        ours = (self._world.watcher, self._manager_descriptor)
+        return [key.fd for key, _ in ready if key.fileobj not in ours]
+
+    def _follow_descriptor(self, descriptor: int | None) -> None:
+        """The bus is another descriptor after a reconnect."""
+        if descriptor == self._manager_descriptor:
+            return
+        if self._manager_descriptor is not None:
+            self.selector.unregister(self._manager_descriptor)
+        if descriptor is not None:
+            self.selector.register(descriptor, selectors.EVENT_READ)
+        self._manager_descriptor = descriptor
+
+    def _hear_watcher(self, now_ns: int) -> None:
+        if self._world.watcher is None:
+            return
+        hints = self._world.watcher.hints()
+        if isinstance(hints, Everything):
+            self.board.counters.overflows += 1
+            self._lost_match = True
+            # Whoever overflows the queue again and again has everything looked at a few times a
+            # second, not at each overflow.
+            self._everything_ns = max(now_ns, self._everything_ns + EVERYTHING_GAP_NS)
+            self.schedule.hint(self._resources, self._everything_ns)
+            return
+        for path in hints:
+            known = self._by_path.get(path)
+            if known is None:
+                self._lost_match = True
+            else:
+                self.schedule.hint(known, now_ns)
+
+    def _hear_manager(self, now_ns: int) -> None:
+        if self._world.systemd is None:
+            return
+        for event in self._world.systemd.events():
+            match event:
+                case UnitChanged():
+                    self.schedule.hint(self._by_unit.get(event.unit, ()), now_ns)
+                case JobEnded():
+                    self._job_ended(event, now_ns)
+                case UnitsReloaded():
+                    self.schedule.hint(self._managed(), now_ns)
+                case ManagerLost():
+                    self._jobs.clear()
+                    self.schedule.hint(self._managed(), now_ns)
+
+    def _sweep(self) -> None:
+        if self.schedule.sweep(time.monotonic_ns()):
+            if self._world.watcher is not None:
+                self._world.watcher.refresh()
+            self._resolve()
+        elif self._lost_match:
+            self._resolve()
+
+    def _pass(self) -> None:
+        now_ns = time.monotonic_ns()
+        if now_ns < self._not_before_ns or self.schedule.next_due() > now_ns:
+            return
+        try:
+            with self._world.pass_lock():
+                due = self.schedule.take_due(now_ns)
+                batch = [(self._resources[each], cause) for each, cause in due.items()]
+                reports = self._world.reconciler.reconcile(batch, self._world.writer)
+        except Busy:
+            self._not_before_ns = now_ns + LOCK_RETRY_NS
+            return
+        self._take(reports)
+
+    def _take(self, reports: Iterable[Report]) -> None:
+        self.board.counters.passes += 1
+        now = clock()
+        now_ns = time.monotonic_ns()
+        for report in reports:
+            self.schedule.settle(report, now_ns)
+            news = self.board.take(report, now)
+            if report.result == "corrected":
+                self._time(report)
+            if news:
+                self._tell(Reconciled(report))
+        asked = self._world.takeup.take_asked()
+        self.schedule.hint((ResourceId("service", unit) for unit in asked), now_ns)
+
+    def _time(self, report: Report) -> None:
+        took = max(0, report.corrected_ns - report.detected_ns) / 1e9
+        change = next(iter(report.drift.changes), None)
+        self.board.last = Last(time.strftime("%H:%M:%S"), change, took)
+        if report.resource.id.kind == "settings":
+            self.board.corrected.append(took)
+
+    # ---- jobs
+
+    def job_started(self, action: StartJob, job: str) -> None:
+        """A job was accepted; its end will be an event."""
+        owed = self._world.ledger.owed(action.unit)
+        fields = owed.fields if owed is not None else ()
+        self._jobs[job] = _Job(action.unit, action.how, time.monotonic_ns(), fields)
+
+    def _job_ended(self, event: JobEnded, now_ns: int) -> None:
+        job = self._jobs.pop(event.job, None)
+        if job is not None:
+            self.board.counters.service_applies += event.result == "done"
+            took = (now_ns - job.at_ns) / 1e9
+            self._tell(ServiceApplied(job.unit, job.how, event.result, job.fields, took))
+            self._judge(job, event.result, now_ns)
+        self.schedule.hint(self._by_unit.get(event.unit, ()), now_ns)
+
+    def _judge(self, job: _Job, result: str, now_ns: int) -> None:
+        """A job that ended well settles what it can; after another one the unit is left alone a while."""
+        resting = self._world.reconciler.resting
+        service = ResourceId("service", job.unit)
+        if result == "done":
+            self._job_failures.pop(job.unit, None)
+            resting.pop(service, None)
+            if job.how == "reload":
+                self._world.ledger.reloaded(job.unit)
+                self._world.takeup.save()
+            return
+        failures = self._job_failures.get(job.unit, 0)
+        self._job_failures[job.unit] = failures + 1
+        resting[service] = now_ns + min(JOB_REST_NS << min(failures, 10), JOB_REST_MOST_NS)
+
+    # ---- how things stand
+
+    @property
+    def resources(self) -> Mapping[ResourceId, Resource]:
+        """What is held now."""
+        return self._resources
+
+    def under_way(self) -> bool:
+        """Whether anything is on its way to being corrected, a job included."""
+        return bool(self._jobs) or any(
+            state_of(report) == "correcting" for report in self.board.reports()
+        )
+
+    def _managed(self) -> Collection[ResourceId]:
+        return [each for each in self._resources if each.kind != "settings"]
+
+
+def clock() -> str:
+    """The moment as contract and journal write it: UTC, milliseconds."""
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+
+
+def _units(resource: Resource) -> tuple[str, ...]:
+    """The units whose change is a reason to look at this resource."""
+    if isinstance(resource.spec, SettingsSpec):
+        # A process that starts reads its settings then: a look right after it is what later tells
+        # that it read right ones (core/ledger.py).
+        return resource.spec.services
+    return services_of(resource) or (resource.id.name,)

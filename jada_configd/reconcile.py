@@ -1,0 +1,303 @@
+"""One batch of resources, in five words: observe, diff, plan, apply, verify.
+
+Read this first. What comes out is a `Report` for each resource; nothing is a success by assumption,
+only the second look decides. Without a writer nothing can be changed: that is `check`.
+"""
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import TypeAlias
+
+from jada_configd.apply import Writer, apply
+from jada_configd.core.actions import Action, ReloadUnits, StartJob
+from jada_configd.core.diff import diff
+from jada_configd.core.ledger import Ledger
+from jada_configd.core.model import Cause, Drift, Observed, Resource, ResourceId, Result
+from jada_configd.core.plan import Plan, ordered, shown
+from jada_configd.core.report import Report
+from jada_configd.core.seams import Reader
+from jada_configd.core.settling import Settling
+from jada_configd.core.specs import SettingsSpec
+from jada_configd.errors import HostError, ManagerGone, Refused, Stale, Unable
+from jada_configd.kinds import KINDS
+from jada_configd.takeup import TakeUp
+
+Batch: TypeAlias = Sequence[tuple[Resource, Cause]]
+
+# The end of a job or a daemon-reload is an event; should that be lost, a look finds the end too.
+EVENT_LOST_NS = 5_000_000_000
+# A rival may put its value back between our writing and our looking; so often in a row, and it is
+# no race any more.
+UNTAKEN_MOST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found at one resource, and what would mend it.
+
+    `right_ns` is the last moment before this look at which the resource was known to be right.
+    """
+
+    resource: Resource
+    cause: Cause
+    at_ns: int
+    right_ns: int | None
+    observed: Observed
+    drift: Drift
+    plan: Plan
+
+
+class Reconciler:
+    """Carries a batch from looking to knowing. One thread, one batch at a time."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        ledger: Ledger,
+        takeup: TakeUp,
+        clock_ns: Callable[[], int],
+        keep: Callable[[Resource, Observed], None],
+    ) -> None:
+        """`keep` is told what was seen to be right, so that a broken file can go back to it."""
+        self._reader = reader
+        self._ledger = ledger
+        self._takeup = takeup
+        self._clock_ns = clock_ns
+        self._keep = keep
+        self.resting: dict[ResourceId, int] = {}  # nothing is done about these before that moment
+        self._settling = Settling()
+        self._begun: dict[ResourceId, Report] = {}
+        self._untaken: dict[ResourceId, int] = {}
+        self._digests: dict[ResourceId, tuple[object, str]] = {}
+
+    def check(self, batch: Batch) -> list[Report]:
+        """What has drifted and what would be done; nothing is changed, and nothing can be."""
+        return [self._checked(self._look(resource, cause)) for resource, cause in batch]
+
+    def reconcile(self, batch: Batch, writer: Writer) -> list[Report]:
+        """Correct what has drifted, in the order of `core/plan.py`, and look again."""
+        looks = [self._look(resource, cause) for resource, cause in batch]
+        waits = {
+            each.resource.id: self._unsettled(each) for each in looks if isinstance(each, Look)
+        }
+        acting = {
+            each.resource.id: each
+            for each in looks
+            if isinstance(each, Look) and _may_act(each) and waits[each.resource.id] is None
+            # what rests is looked at and told, and left alone
+            and self.resting.get(each.resource.id, 0) <= each.at_ns
+        }
+        self._takeup.begin((each.resource, self._rules(each.resource)) for each in acting.values())
+        errors = _carry_out(acting, writer)
+        done_ns = self._clock_ns()
+        reports = []
+        for each in looks:
+            if isinstance(each, Report):
+                reports.append(each)
+            elif each.resource.id in acting:
+                reports.append(self._acted(each, errors.get(each.resource.id), done_ns))
+            else:
+                reports.append(self._left(each, waits[each.resource.id]))
+        return reports
+
+    # ---- observe, diff, plan
+
+    def _look(self, resource: Resource, cause: Cause) -> Look | Report:
+        at_ns = self._clock_ns()
+        kind = KINDS[resource.id.kind]
+        right_ns = self._ledger.right_since(str(resource.id), self._rules(resource))
+        try:
+            observed = kind.observe(resource.spec, self._reader)
+            drift = diff(kind.desired(resource.spec), observed)
+            plan = kind.plan(resource.spec, drift, observed) if drift else Plan()
+        except HostError as error:
+            return _failed(resource, cause, at_ns, error, Drift())
+        except Exception as error:  # noqa: BLE001 - a bug: this resource backs off, the daemon lives
+            return _bug(resource, cause, at_ns, error, Drift())
+        return Look(resource, cause, at_ns, right_ns, observed, drift, plan)
+
+    def _rules(self, resource: Resource) -> str:
+        """What is wanted, in few bytes: what was right under other rules is not known to be right."""
+        known = self._digests.get(resource.id)
+        if known is None or known[0] is not resource.spec:
+            rules = KINDS[resource.id.kind].desired(resource.spec)
+            text = "\n".join(sorted(map(repr, rules.items())))
+            known = (resource.spec, sha256(text.encode(errors="replace")).hexdigest()[:16])
+            self._digests[resource.id] = known
+        return known[1]
+
+    def _checked(self, look: Look | Report) -> Report:
+        if isinstance(look, Report):
+            return look
+        if not look.drift:
+            return _report(look, "in-sync", look.observed.note)
+        return _report(look, _beyond_us(look), look.drift.problem, self._would_do(look))
+
+    def _unsettled(self, look: Look) -> int | None:
+        signature = look.observed.unsettled if look.drift else None
+        return self._settling.wait(str(look.resource.id), signature, look.at_ns)
+
+    def _would_do(self, look: Look) -> tuple[str, ...]:
+        then = []
+        if look.plan.actions and isinstance(look.resource.spec, SettingsSpec):
+            specs = (self._takeup.services.get(unit) for unit in look.resource.spec.services)
+            then = [f"{spec.apply} {spec.unit}" for spec in specs if spec and spec.apply != "none"]
+        return shown(look.plan.actions, then)
+
+    # ---- apply and verify
+
+    def _acted(self, look: Look, error: Exception | None, done_ns: int) -> Report:
+        match error:
+            case None:
+                return self._verified(look, done_ns)
+            case Refused() if look.plan.or_restart is not None:
+                return self._restarted_instead(look, look.plan.or_restart, str(error))
+        self._takeup.end(look.resource)
+        match error:
+            case Stale():
+                again_ns = self._clock_ns()
+                return replace(_report(look, "waiting", str(error)), again_ns=again_ns)
+            case HostError():
+                return _failed(look.resource, look.cause, look.at_ns, error, look.drift)
+            case _:
+                return _bug(look.resource, look.cause, look.at_ns, error, look.drift)
+
+    def _verified(self, look: Look, done_ns: int) -> Report:
+        """Look again: only that decides. What ends as an event is waited for."""
+        again = self._look(look.resource, look.cause)
+        if isinstance(again, Report):
+            return again
+        corrected = replace(
+            _report(look, "corrected", actions=shown(look.plan.actions)), corrected_ns=done_ns
+        )
+        if again.drift and _ends_later(look.plan.actions):
+            self._begun.setdefault(look.resource.id, corrected)
+            return self._waits_for_end(look, None)
+        self._takeup.corrected(look.resource, look.drift, look.right_ns, done_ns)
+        if again.drift:
+            return self._untook(again)
+        self._knows_right(again)
+        return corrected
+
+    def _untook(self, again: Look) -> Report:
+        times = self._untaken.get(again.resource.id, 0) + 1
+        self._untaken[again.resource.id] = times
+        problem = again.drift.problem or "it was changed again at once"
+        if times < UNTAKEN_MOST:
+            return replace(_report(again, "waiting", problem), again_ns=self._clock_ns())
+        return replace(_report(again, "failed", problem), backs_off=True)
+
+    def _restarted_instead(self, look: Look, unit: str, why: str) -> Report:
+        """The kernel refused; a restart gives the same, once."""
+        if not self._takeup.restart(unit, look.drift, self._clock_ns()):
+            problem = f"{why}; a restart of {unit} did not bring it either"
+            return _report(look, "failed", problem)
+        corrected = _report(look, "corrected", actions=(f"restart {unit}",))
+        self._begun.setdefault(look.resource.id, corrected)
+        return self._waits_for_end(look, f"{why}; {unit} has to restart")
+
+    def _waits_for_end(self, look: Look, problem: str | None) -> Report:
+        again_ns = self._clock_ns() + EVENT_LOST_NS
+        waiting = _report(look, "waiting", problem, shown(look.plan.actions))
+        return replace(waiting, again_ns=again_ns)
+
+    # ---- nothing was done
+
+    def _left(self, look: Look, unsettled_ns: int | None) -> Report:
+        if not look.drift:
+            return self._in_sync(look)
+        problem = look.drift.problem
+        if unsettled_ns is not None:
+            return replace(_report(look, "waiting", problem), again_ns=unsettled_ns)
+        if look.resource.mode == "observe":
+            return _report(look, "reported", problem, self._would_do(look))
+        rests_until_ns = self.resting.get(look.resource.id, 0)
+        if look.plan.actions and rests_until_ns > look.at_ns:
+            rests = "is left alone for a while, because its last job failed"
+            return replace(_report(look, "drifted", problem or rests), again_ns=rests_until_ns)
+        waits = f"waits for {look.plan.waits}"
+        if look.resource.id in self._begun and problem is None:
+            return self._waits_for_end(look, waits)
+        if problem is None or look.observed.pending:
+            return _report(look, "waiting", problem or waits)
+        return _report(look, _beyond_us(look), problem)
+
+    def _in_sync(self, look: Look) -> Report:
+        self._knows_right(look)
+        begun = self._begun.pop(look.resource.id, None)
+        if begun is not None:
+            return replace(begun, corrected_ns=look.at_ns, cause=look.cause)
+        return _report(look, "in-sync", look.observed.note)
+
+    def _knows_right(self, look: Look) -> None:
+        resource = look.resource
+        self._untaken.pop(resource.id, None)
+        self._ledger.right(str(resource.id), self._rules(resource), look.at_ns)
+        if resource.id.kind == "process-limits":
+            self._ledger.trying(resource.id.name, None)
+        self._keep(resource, look.observed)
+
+
+def _carry_out(looks: Mapping[ResourceId, Look], writer: Writer) -> dict[ResourceId, Exception]:
+    """Every action of the batch; a resource whose action failed takes no further one."""
+    errors: dict[ResourceId, Exception] = {}
+    for action, askers in ordered({each: look.plan for each, look in looks.items()}):
+        if all(each in errors for each in askers):
+            continue
+        try:
+            apply(action, writer)
+        except Exception as error:  # noqa: BLE001 - told as a Report; what is no HostError is a bug
+            errors |= {each: error for each in askers if each not in errors}
+    return errors
+
+
+def _may_act(look: Look) -> bool:
+    return bool(look.drift) and look.resource.mode == "enforce" and bool(look.plan.actions)
+
+
+def _beyond_us(look: Look) -> Result:
+    """The result of a drift that is left: `failed` where the thing itself could not be looked at."""
+    return "failed" if look.observed.evidence is None else "drifted"
+
+
+def _ends_later(actions: Iterable[Action]) -> bool:
+    return any(isinstance(action, ReloadUnits | StartJob) for action in actions)
+
+
+def _report(
+    look: Look, result: Result, problem: str | None = None, actions: tuple[str, ...] = ()
+) -> Report:
+    return Report(look.resource, result, look.drift, problem, actions, look.cause, look.at_ns)
+
+
+def _failed(
+    resource: Resource, cause: Cause, at_ns: int, error: HostError, drift: Drift
+) -> Report:
+    return Report(
+        resource,
+        "failed",
+        drift,
+        str(error),
+        cause=cause,
+        detected_ns=at_ns,
+        backs_off=True,
+        degrades=isinstance(error, Unable | ManagerGone),
+    )
+
+
+def _bug(
+    resource: Resource, cause: Cause, at_ns: int, error: Exception, drift: Drift
+) -> Report:
+    return Report(
+        resource,
+        "failed",
+        drift,
+        f"a fault of jada-configd: {type(error).__name__}: {error}",
+        cause=cause,
+        detected_ns=at_ns,
+        backs_off=True,
+        degrades=True,
+        traceback="".join(traceback.format_exception(error)),
+    )

@@ -1,0 +1,142 @@
+"""What people read on a terminal: 80 columns, what has drifted first, and what to do next."""
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jada_configd.core.wording import count, escaped, shown
+
+WIDTH = 80
+_INDENT = "    "
+_COLOURS = {
+    "in-sync": "32",
+    "corrected": "32",
+    "drifted": "33",
+    "waiting": "33",
+    "correcting": "33",
+    "reported": "33",
+    "held": "36",
+    "contested": "31",
+    "failed": "31",
+    "degraded": "31",
+}
+_IN_SYNC_LISTED = 20
+
+
+class Painter:
+    """Colours words on a terminal, and leaves them alone elsewhere."""
+
+    def __init__(self, *, colour: bool) -> None:
+        self._colour = colour
+
+    def __call__(self, word: str) -> str:
+        """A state or result in its colour."""
+        code = _COLOURS.get(word)
+        return f"\x1b[{code}m{word}\x1b[0m" if self._colour and code else word
+
+
+def passed(
+    resources: Sequence[Mapping[str, Any]], paint: Painter, *, next_step: str | None, verbose: bool
+) -> str:
+    """The outcome of `check` or `apply`, from the plain form of its resources."""
+    quiet = [each for each in resources if each["result"] == "in-sync" and not each["problem"]]
+    told = [each for each in resources if each not in quiet] if quiet else list(resources)
+    lines: list[str] = []
+    for each in told:
+        lines += _resource(each, paint)
+    listed = quiet if verbose or len(quiet) <= _IN_SYNC_LISTED else []
+    for each in listed:
+        lines += _resource(each, paint)
+    lines.append(_summary(resources))
+    if next_step is not None:
+        lines += _wrapped(next_step, "")
+    return "\n".join(lines) + "\n"
+
+
+def _resource(plain: Mapping[str, Any], paint: Painter) -> list[str]:
+    identity = escaped(plain["id"])
+    result = plain["result"]
+    lines = [f"{result:<10}{identity}"] if len(identity) <= WIDTH - 10 else [result, identity]
+    lines[0] = lines[0].replace(result, paint(result), 1)
+    for change in plain["changes"]:
+        lines += _wrapped(_change(change), _INDENT)
+    if plain["problem"]:
+        lines += _wrapped(escaped(plain["problem"]), _INDENT)
+    verb = "did: " if result == "corrected" else "to do: "
+    for action in plain["actions"]:
+        lines += _wrapped(verb + escaped(action), _INDENT)
+    return lines
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    sides = []
+    for side in ("have", "want"):
+        # What arrives here is public already: nothing is left to redact.
+        sides.append(shown((), change[side]) if side in change else "(absent)")
+    return f"{escaped(change['field'])}  {sides[0]} -> {sides[1]}"
+
+
+def _summary(resources: Sequence[Mapping[str, Any]]) -> str:
+    results = [each["result"] for each in resources]
+    parts = [f"{results.count(each)} {each}" for each in dict.fromkeys(sorted(results))]
+    return f"{count(len(results), 'resource')}: {', '.join(parts)}" if parts else "nothing to hold"
+
+
+def status(plain: Mapping[str, Any], paint: Painter, hints: Iterable[str]) -> str:
+    """`jada-configd status`, from the daemon's snapshot; `hints` say what to do next."""
+    policy = plain["policy"]
+    lines = [
+        f"{paint(plain['state'])}: jada-configd {plain['version']}, process {plain['pid']}, "
+        f"{plain['mode']} mode"
+    ]
+    if plain.get("reason"):
+        lines += _wrapped(escaped(plain["reason"]), _INDENT)
+    lines += _wrapped(f"policy {escaped(str(policy['path']))} {str(policy['revision'])[:19]}", "")
+    if policy["error"]:
+        for line in policy["error"].splitlines():
+            lines += _wrapped(escaped(line), _INDENT)
+    lines.append("")
+    lines += [f"{'RESULT':<10}{'SINCE (UTC)':<21}{'CORRECTED':>9}  RESOURCE"]
+    for each in plain["resources"]:
+        lines += _status_row(each, paint)
+    if plain["services"]:
+        lines += ["", f"{'SERVICE':<36}{'ACTIVE':<14}{'PROCESS':>8}  {'LOADED':<8}{'HEALTHY':<8}"]
+    for each in plain["services"]:
+        lines.append(
+            f"{escaped(each['unit']):<36}{each['active']:<14}{each['main_pid'] or '-':>8}  "
+            f"{_word(each['loaded']):<8}{_word(each['healthy']):<8}".rstrip()
+        )
+    counters = plain["counters"]
+    corrected = plain["latency_ms"]["corrected"]
+    lines += ["", ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counters.items())]
+    if corrected["p50"] is not None:
+        lines.append(f"correction takes {corrected['p50']} ms (p50), {corrected['p99']} ms (p99)")
+    for hint in hints:
+        lines += _wrapped(hint, "")
+    return "\n".join(lines) + "\n"
+
+
+def _status_row(each: Mapping[str, Any], paint: Painter) -> list[str]:
+    since = each["since"].replace("T", " ")[:19]
+    identity = escaped(each["id"])
+    row = f"{each['result']:<10}{since:<21}{each['corrections']:>9}  "
+    lines = [row + identity] if len(row) + len(identity) <= WIDTH else [row.rstrip(), _INDENT + identity]
+    lines[0] = lines[0].replace(each["result"], paint(each["result"]), 1)
+    if each.get("problem"):
+        lines += _wrapped(escaped(each["problem"]), _INDENT)
+    return lines
+
+
+def _word(value: object) -> str:
+    return {True: "yes", False: "no", None: "-"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    wrapped = textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
+    )
+    return wrapped or [indent.rstrip()]

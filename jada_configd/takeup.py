@@ -1,0 +1,93 @@
+"""What a correction asks of the services that read what was corrected.
+
+The questions are answered by `core/ledger.py`; this is where a pass puts them, with the unit as it
+is at that moment.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from jada_configd.core.ledger import Ledger, debt_of
+from jada_configd.core.model import Drift, Resource, pointer
+from jada_configd.core.resources import services_of
+from jada_configd.core.seams import Owed, Reader
+from jada_configd.core.specs import DropIn, ServiceSpec, SettingsSpec
+from jada_configd.errors import ManagerGone
+
+
+class TakeUp:
+    """Notes begun corrections, and the debts of units that finished ones make."""
+
+    def __init__(self, reader: Reader, ledger: Ledger, save: Callable[[], None]) -> None:
+        self._reader = reader
+        self._ledger = ledger
+        self._save = save
+        self._asked: set[str] = set()
+        self.services: Mapping[str, ServiceSpec] = {}
+
+    def take_asked(self) -> frozenset[str]:
+        """The units that have been asked for something since the last call."""
+        asked = frozenset(self._asked)
+        self._asked.clear()
+        return asked
+
+    def begin(self, resources: Iterable[tuple[Resource, str]]) -> None:
+        """Note what is about to be changed under services, so that a crash cannot hide it.
+
+        Each resource comes with the digest of its rules. Saved before anything is changed.
+        """
+        for resource, rules in resources:
+            if isinstance(resource.spec, SettingsSpec) and resource.spec.services:
+                self._ledger.begin(str(resource.id), rules)
+        self.save()
+
+    def end(self, resource: Resource) -> None:
+        """The correction did not happen, or all that it asks is noted."""
+        self._ledger.end(str(resource.id))
+
+    def corrected(
+        self, resource: Resource, drift: Drift, right_ns: int | None, done_ns: int
+    ) -> None:
+        """The resource was right at `right_ns` (None: unknown) and is right again since `done_ns`."""
+        if not isinstance(resource.spec, SettingsSpec | DropIn):
+            return
+        fields = tuple(pointer(change.field) for change in drift.changes)
+        for unit in services_of(resource):
+            spec = self.services.get(unit)
+            # systemd gives a drop-in's limits to processes at their start; whether one has them is
+            # seen at the process itself, so the file asks for nothing but what `always` says.
+            if spec is None or (isinstance(resource.spec, DropIn) and spec.when != "always"):
+                continue
+            self._owe(spec, right_ns, done_ns, fields)
+        self.end(resource)
+        self.save()
+
+    def restart(self, unit: str, drift: Drift, now_ns: int) -> bool:
+        """Ask for a restart in place of what the kernel refused; False where one did not help."""
+        wanted = repr(drift.changes)
+        if self._ledger.tried(unit, wanted):
+            return False
+        self._ledger.trying(unit, wanted)
+        fields = tuple(pointer(change.field) for change in drift.changes)
+        self._ask(unit, Owed(stale=True, since_ns=now_ns, fields=fields))
+        self.save()
+        return True
+
+    def save(self) -> None:
+        """Make the ledger last, if it has changed."""
+        if self._ledger.changed:
+            self._save()
+            self._ledger.changed = False
+
+    def _owe(
+        self, spec: ServiceSpec, right_ns: int | None, done_ns: int, fields: tuple[str, ...]
+    ) -> None:
+        try:
+            debt = debt_of(spec, self._reader.unit(spec.unit), right_ns, done_ns, fields)
+        except ManagerGone:  # it cannot be known, and what cannot be known counts as stale
+            debt = Owed(stale=True, since_ns=done_ns, fields=fields)
+        if debt is not None:
+            self._ask(spec.unit, debt)
+
+    def _ask(self, unit: str, debt: Owed) -> None:
+        self._ledger.owe(unit, debt)
+        self._asked.add(unit)
