@@ -103,7 +103,7 @@ def parse(data: bytes) -> Document:
     Nothing but white space counts as `{}`. Bytes that are not UTF-8 read as U+FFFD inside strings,
     as in Node, and stay as they are.
     """
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:4]:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:2]:
         if not data.strip(b"\0"):
             raise NotJson(1, 1, "there is nothing in it but NUL bytes")
         raise NotJson(1, 1, "this is UTF-16 or UTF-32 text, or binary; settings are read as UTF-8")
@@ -158,7 +158,7 @@ def _reason(text: str, error: json.JSONDecodeError) -> tuple[int, str]:
     if "control character" in error.msg:
         return at, f"a raw control character (U+{ord(text[at]):04X}) is in a string"
     if "escape" in error.msg:
-        return at, "this backslash begins no escape that JSON has"
+        return text.rindex("\\", 0, at + 1), "this backslash begins no escape that JSON has"
     at = next_ink(text, at)
     before = text[:at].rstrip(BLANK)
     if text.startswith(("]", "}"), at) and before.endswith(","):

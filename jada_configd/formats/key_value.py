@@ -89,7 +89,7 @@ def render_drop_in(
     are not escaped: what they mean depends on the setting.
     """
     header = [comment for line in header_lines for comment in _LINE_END.split(line)]
-    blocks = ["".join(f"# {line}".rstrip(_BLANK) + "\n" for line in header)] if header else []
+    blocks = ["".join(f"# {line}\n" if line else "#\n" for line in header)] if header else []
     for section, assignments in sections.items():
         if not section or _UNSAFE.search(section):
             raise ValueError(f"no section can have the name {section!r}")
@@ -115,21 +115,20 @@ def _check(key: str, value: str) -> None:
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Each line that says something, with its number: comments gone, continued ones joined."""
-    begun = ""
+    pieces: list[str] = []
     begun_at = 0
-    for number, line in enumerate(_LINE_END.split(text), 1):
+    # The empty line that is put behind the last one ends a continued line there.
+    for number, line in enumerate((*_LINE_END.split(text), ""), 1):
         if line.lstrip(_BLANK).startswith(("#", ";")):
             continue  # in the midst of a continued line too
-        whole = begun + line
-        at = begun_at or number
-        if _is_continued(whole):
-            begun, begun_at = whole[:-1] + " ", at
+        begun_at = begun_at if pieces else number
+        if _is_continued(line):
+            pieces.append(line[:-1] + " ")
             continue
-        begun, begun_at = "", 0
-        if content := whole.strip(_BLANK):
-            yield at, content
-    if content := begun.strip(_BLANK):
-        yield begun_at, content
+        pieces.append(line)
+        if content := "".join(pieces).strip(_BLANK):
+            yield begun_at, content
+        pieces = []
 
 
 def _is_continued(line: str) -> bool:
