@@ -1,0 +1,236 @@
+"""Which of the watched paths may have changed, behind one descriptor.
+
+A hint names a path and says "look there": no event, no content. One too many is harmless, a missing
+one is not; so every directory on the way to a path is watched, links are followed as far as their
+owner could write, and whatever is not certain counts as changed. What to do about it is the loop's.
+"""
+
+import enum
+import os
+import stat
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from jada_configd.host.inotify import FILE, IGNORED, OVERFLOW, WRITTEN, Inotify
+from jada_configd.host.places import Place, Step, step_of
+from jada_configd.host.wakeup import Wakeup
+from jada_configd.host.watches import Watches
+
+# The hops on one component, links and what they lead through: what a user's links can cost.
+_MOST_HOPS: Final = 64
+
+
+class Everything(enum.Enum):
+    """The type of `EVERYTHING`: any path may have changed."""
+
+    EVERYTHING = "everything"
+
+
+EVERYTHING: Final = Everything.EVERYTHING
+Hints: TypeAlias = "frozenset[str] | Everything"
+
+
+class Watcher:
+    """Watches files and patterns of files, whether they exist yet or not."""
+
+    def __init__(self, root: str = "/") -> None:
+        """`root` stands for `/` in paths and in absolute links. Raises `HostError`."""
+        self._root = root
+        self._as_root = os.geteuid() == 0
+        self._inotify = Inotify()
+        self._wakeup = Wakeup(self._inotify.fileno())
+        self._watches = Watches(self._inotify)
+        self._paths = frozenset[str]()
+        self._wanted = Step()
+        self._top = Place("", "/", None, (self._wanted,))
+
+    # ---- what the loop calls
+
+    def watch(self, paths: Collection[str]) -> None:
+        """Watch exactly these absolute paths and patterns; what stays is watched throughout."""
+        wanted = frozenset(paths)
+        if wanted != self._paths:
+            self._paths = wanted
+            self._wanted = step_of(wanted)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Walk all paths anew; what could not be watched is tried again."""
+        before = self._watches.begin_anew()
+        self._top = Place("", "/", None, (self._wanted,))
+        self._settle(self._top)
+        self._watches.drop_idle(before)
+
+    def hints(self) -> Hints:
+        """The paths that may have changed since the last call. Does not block."""
+        look: set[Place] = set()  # where something else may stand now
+        written: set[Place] = set()  # where the same file has other content
+        found = overflow = False
+        for number, mask, name in self._inotify.read():
+            found = True
+            if mask & OVERFLOW:
+                overflow = True
+            else:
+                self._sort(number, mask, name, look, written)
+        if self._wakeup.mounts.changed():
+            found = True
+            look |= self._watches.elsewhere()
+        if overflow:
+            self.refresh()
+            self._wakeup.looked(found=True, useful=False)
+            return EVERYTHING
+        hints = {hint for place in written for hint in place.hints()}
+        for place in look:
+            if not any(above in look for above in place.above()):
+                hints.update(self._look_again(place))
+        self._watches.drop_idle()
+        # Whoever renames directories costs walks, and is slowed like whoever makes noise.
+        self._wakeup.looked(found=found, useful=bool(hints) and all(p.is_leaf() for p in look))
+        return frozenset(hints)
+
+    def fileno(self) -> int:
+        """Readable when `hints` has something to look at."""
+        return self._wakeup.fileno()
+
+    def problems(self) -> tuple[str, ...]:
+        """What keeps paths from being watched, one sentence each; sweeps have to do there."""
+        return self._watches.problems()
+
+    def close(self) -> None:
+        """Stop watching and give every descriptor back."""
+        self._wakeup.close()
+        self._inotify.close()
+
+    # ---- events
+
+    def _sort(
+        self, number: int, mask: int, name: bytes, look: set[Place], written: set[Place]
+    ) -> None:
+        watch = self._watches.get(number)
+        if watch is None:
+            return
+        if mask & IGNORED:  # deleted, or its file system unmounted
+            self._watches.forget(number)
+            look |= watch.places()
+            return
+        places = watch.entries.get(name)
+        if places is not None:
+            (written if mask & WRITTEN else look).update(places)
+        for nursery in watch.nurseries:
+            place = nursery.born(os.fsdecode(name)) if name else None
+            if place is not None:
+                look.add(place)
+
+    # ---- places
+
+    def _look_again(self, place: Place) -> set[str]:
+        """Walk anew from here; returns the paths here and below, as they were and as they are."""
+        hints = set(place.hints_below())
+        self._settle(place)
+        hints.update(place.hints_below())
+        return hints
+
+    def _settle(self, place: Place) -> None:
+        """Find out where a place is, watch it and the way to it, and go on below it."""
+        self._watches.release(place)
+        place.is_link = False
+        place.real = place.watch = None
+        found = self._follow(place)
+        if found is not None:
+            path, mode = found
+            if stat.S_ISDIR(mode):
+                if place.leads_on():
+                    place.real = path
+                    place.watch = self._watches.add(path)
+            elif place.is_wanted():
+                place.watch = self._watches.add(path, FILE)
+        if place.watch is not None:
+            self._watches.note(place, place.watch)
+        place.exists = place.real is not None or (found is not None and place.is_wanted())
+        if place.parent is not None and not (place.exists or place.is_link or place.is_fixed()):
+            place.parent.below.pop(place.name, None)  # an entry that matches a wildcard no more
+            self._watches.release(place)
+        self._settle_below(place)
+
+    def _settle_below(self, place: Place) -> None:
+        names = place.fixed_names() | place.below.keys()
+        if place.real is not None and place.has_wildcards():
+            if place.watch is not None:
+                self._watches.nurse(place, place.watch)
+            names |= {name for name in _listed(place.real) if place.matches(name)}
+        for name in names:
+            self._settle(place.child(name))
+
+    def _follow(self, place: Place) -> tuple[str, int] | None:
+        """Where a place's last component leads, with the mode of what is there.
+
+        Every entry is noted before it is looked at, so that a change in between is an event. A
+        user's link is followed through what is theirs and root's alone.
+        """
+        if place.parent is None or place.parent.real is None:
+            return (self._root, stat.S_IFDIR) if place.parent is None else None
+        way = _Way(place.parent.real, place.parent.watch, [place.name])
+        for _ in range(_MOST_HOPS):
+            if not way.ahead:
+                return way.directory, stat.S_IFDIR
+            path = self._step(place, way)
+            entry = self._entry(path, way)
+            if entry is None:
+                return None
+            mode, link = entry
+            if link is not None:
+                place.is_link = True
+                way.ahead += [part for part in reversed(link.split("/")) if part not in {"", "."}]
+                path = self._root if link.startswith("/") else way.directory
+            elif not way.ahead:
+                return path, mode
+            elif not stat.S_ISDIR(mode):
+                return None
+            if path != way.directory:
+                way.directory, way.watch = path, self._watches.add(path)
+                if way.watch is not None:
+                    self._watches.note(place, way.watch)
+        return None
+
+    def _step(self, place: Place, way: "_Way") -> str:
+        """The path of the next entry, on which the place depends from now on."""
+        name = way.ahead.pop()
+        if name == "..":
+            at_root = way.directory == self._root
+            return self._root if at_root else os.path.dirname(way.directory)
+        if way.watch is not None:
+            self._watches.note(place, way.watch, os.fsencode(name))
+        return os.path.join(way.directory, name)
+
+    def _entry(self, path: str, way: "_Way") -> tuple[int, str | None] | None:
+        """The mode of an entry, and where it leads if it is a link; None where the way ends."""
+        if self._as_root and path in self._wakeup.mounts.users:
+            return None
+        try:
+            status = os.lstat(path)
+            link = os.readlink(path) if stat.S_ISLNK(status.st_mode) else None
+        except OSError:
+            return None
+        if way.owners is not None and status.st_uid not in way.owners:
+            return None
+        if link is not None and self._as_root and status.st_uid:
+            way.owners = (0, status.st_uid)
+        return status.st_mode, link
+
+
+@dataclass(slots=True)
+class _Way:
+    """How far a path with links in it has been followed, and by whose leave."""
+
+    directory: str
+    watch: int | None
+    ahead: list[str]  # the components still to come, the next one last
+    owners: tuple[int, ...] | None = None
+
+
+def _listed(directory: str) -> Iterable[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return ()
