@@ -145,8 +145,9 @@ def _overlay(lowers: Sequence[int], upper: Path, target: Path) -> None:
 
 def _new_upper(place: Path) -> Path:
     upper = SCRATCH / f"upper-{uuid.uuid4().hex}"
-    upper.mkdir()
-    shutil.copymode(place, upper)
+    upper.mkdir(mode=0o755)
+    if place != Path("/"):
+        shutil.copymode(place, upper)
     return upper
 
 
