@@ -229,6 +229,8 @@ class Loop:
                 batch = [(self._resources[each], cause) for each, cause in due.items()]
                 reports = self._world.reconciler.reconcile(batch, self._world.writer)
         except Busy:
+            if self._world.watcher is None:  # a single pass has waited for the lock long enough
+                raise
             self._not_before_ns = now_ns + LOCK_RETRY_NS
             return
         self._take(reports)
@@ -272,7 +274,7 @@ class Loop:
         self.schedule.hint(self._by_unit.get(event.unit, ()), now_ns)
 
     def _judge(self, job: _Job, result: str, now_ns: int) -> None:
-        """A job that ended well settles what it can; after another one the unit is left alone a while."""
+        """A job that ended well settles what it can; after another the unit is left alone a while."""
         resting = self._world.reconciler.resting
         service = ResourceId("service", job.unit)
         if result == "done":
@@ -292,6 +294,14 @@ class Loop:
     def resources(self) -> Mapping[ResourceId, Resource]:
         """What is held now."""
         return self._resources
+
+    def owes_nothing(self, unit: str) -> bool:
+        """Whether the unit has taken up all that was corrected."""
+        return self._world.ledger.owed(unit) is None
+
+    def holds_units(self) -> bool:
+        """Whether the policy has anything to do with the service manager."""
+        return any(each.kind != "settings" for each in self._resources)
 
     def under_way(self) -> bool:
         """Whether anything is on its way to being corrected, a job included."""

@@ -85,7 +85,9 @@ class Reconciler:
         acting = {
             each.resource.id: each
             for each in looks
-            if isinstance(each, Look) and _may_act(each) and waits[each.resource.id] is None
+            if isinstance(each, Look)
+            and _may_act(each)
+            and waits[each.resource.id] is None
             # what rests is looked at and told, and left alone
             and self.resting.get(each.resource.id, 0) <= each.at_ns
         }
@@ -119,7 +121,7 @@ class Reconciler:
         return Look(resource, cause, at_ns, right_ns, observed, drift, plan)
 
     def _rules(self, resource: Resource) -> str:
-        """What is wanted, in few bytes: what was right under other rules is not known to be right."""
+        """What is wanted, in few bytes: what was right by other rules is not known to be right."""
         known = self._digests.get(resource.id)
         if known is None or known[0] is not resource.spec:
             rules = KINDS[resource.id.kind].desired(resource.spec)
@@ -258,7 +260,7 @@ def _may_act(look: Look) -> bool:
 
 
 def _beyond_us(look: Look) -> Result:
-    """The result of a drift that is left: `failed` where the thing itself could not be looked at."""
+    """The result of a drift that is left: `failed` where the thing could not be looked at."""
     return "failed" if look.observed.evidence is None else "drifted"
 
 
@@ -272,9 +274,7 @@ def _report(
     return Report(look.resource, result, look.drift, problem, actions, look.cause, look.at_ns)
 
 
-def _failed(
-    resource: Resource, cause: Cause, at_ns: int, error: HostError, drift: Drift
-) -> Report:
+def _failed(resource: Resource, cause: Cause, at_ns: int, error: HostError, drift: Drift) -> Report:
     return Report(
         resource,
         "failed",
@@ -287,9 +287,7 @@ def _failed(
     )
 
 
-def _bug(
-    resource: Resource, cause: Cause, at_ns: int, error: Exception, drift: Drift
-) -> Report:
+def _bug(resource: Resource, cause: Cause, at_ns: int, error: Exception, drift: Drift) -> Report:
     return Report(
         resource,
         "failed",

@@ -42,10 +42,8 @@ def passed(
     quiet = [each for each in resources if each["result"] == "in-sync" and not each["problem"]]
     told = [each for each in resources if each not in quiet] if quiet else list(resources)
     lines: list[str] = []
-    for each in told:
-        lines += _resource(each, paint)
     listed = quiet if verbose or len(quiet) <= _IN_SYNC_LISTED else []
-    for each in listed:
+    for each in (*told, *listed):
         lines += _resource(each, paint)
     lines.append(_summary(resources))
     if next_step is not None:
@@ -108,7 +106,10 @@ def status(plain: Mapping[str, Any], paint: Painter, hints: Iterable[str]) -> st
         )
     counters = plain["counters"]
     corrected = plain["latency_ms"]["corrected"]
-    lines += ["", ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counters.items())]
+    lines += [
+        "",
+        ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counters.items()),
+    ]
     if corrected["p50"] is not None:
         lines.append(f"correction takes {corrected['p50']} ms (p50), {corrected['p99']} ms (p99)")
     for hint in hints:
@@ -120,7 +121,11 @@ def _status_row(each: Mapping[str, Any], paint: Painter) -> list[str]:
     since = each["since"].replace("T", " ")[:19]
     identity = escaped(each["id"])
     row = f"{each['result']:<10}{since:<21}{each['corrections']:>9}  "
-    lines = [row + identity] if len(row) + len(identity) <= WIDTH else [row.rstrip(), _INDENT + identity]
+    lines = (
+        [row + identity]
+        if len(row) + len(identity) <= WIDTH
+        else [row.rstrip(), _INDENT + identity]
+    )
     lines[0] = lines[0].replace(each["result"], paint(each["result"]), 1)
     if each.get("problem"):
         lines += _wrapped(escaped(each["problem"]), _INDENT)
@@ -128,7 +133,11 @@ def _status_row(each: Mapping[str, Any], paint: Painter) -> list[str]:
 
 
 def _word(value: object) -> str:
-    return {True: "yes", False: "no", None: "-"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+    return (
+        {True: "yes", False: "no", None: "-"}.get(value, str(value))
+        if value is None or isinstance(value, bool)
+        else str(value)
+    )
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

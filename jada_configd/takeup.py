@@ -47,7 +47,7 @@ class TakeUp:
     def corrected(
         self, resource: Resource, drift: Drift, right_ns: int | None, done_ns: int
     ) -> None:
-        """The resource was right at `right_ns` (None: unknown) and is right again since `done_ns`."""
+        """The resource was right at `right_ns` (None: unknown) and is again since `done_ns`."""
         if not isinstance(resource.spec, SettingsSpec | DropIn):
             return
         fields = tuple(pointer(change.field) for change in drift.changes)

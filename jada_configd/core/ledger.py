@@ -107,7 +107,7 @@ class Ledger:
             self.changed = True
 
     def debts(self, boot: str) -> dict[str, Any]:
-        """Debts and begun corrections as plain JSON; moments mean something within that boot only."""
+        """Debts and begun corrections as plain JSON; moments mean something in that boot only."""
         return {
             "boot": boot,
             "begun": dict(self._begun),
@@ -188,7 +188,11 @@ def is_stale(fact: UnitFact, right_ns: int | None, corrected_ns: int) -> bool:
 
 
 def debt_of(
-    spec: ServiceSpec, fact: UnitFact, right_ns: int | None, corrected_ns: int, fields: tuple[str, ...]
+    spec: ServiceSpec,
+    fact: UnitFact,
+    right_ns: int | None,
+    corrected_ns: int,
+    fields: tuple[str, ...],
 ) -> Owed | None:
     """What a correction asks of a unit, by its `when` and `apply`; None where it asks nothing."""
     if not runs(fact):

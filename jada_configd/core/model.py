@@ -102,7 +102,7 @@ class Members:
     exclude: tuple[Json, ...] = ()
 
     def wanted(self, have: Value) -> Value:
-        """What the field should be, given what it is: members keep their order, new ones come last."""
+        """What the field should be: members keep their order, new ones come last."""
         if not isinstance(have, list):
             return list(self.include) if self.include else have
         kept = [member for member in have if not _among(member, self.exclude)]

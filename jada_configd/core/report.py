@@ -11,11 +11,11 @@ from jada_configd.core.model import Cause, Drift, Resource, Result
 class Report:
     """The end of one pass over one resource.
 
-    `drift` is what was found, before anything was done. `problem` is one sentence or None. `actions`
-    are what was (or would be) done. `again_ns` asks for another look at that moment (monotonic),
-    `backs_off` that it be tried again with growing gaps (else a hint or the sweep comes back to it).
-    `degrades` says that the machine, not the content, is in the way. Moments are CLOCK_MONOTONIC in
-    nanoseconds; `corrected_ns` is 0 where nothing was corrected.
+    `drift` is what was found, before anything was done. `problem` is one sentence or None.
+    `actions` are what was (or would be) done. `again_ns` asks for another look at that moment,
+    `backs_off` that it be tried again with growing gaps (else a hint or the sweep comes back).
+    `degrades` says that the machine, not the content, is in the way. Moments are CLOCK_MONOTONIC
+    in nanoseconds; `corrected_ns` is 0 where nothing was corrected.
     """
 
     resource: Resource
@@ -74,7 +74,7 @@ class PolicyRejected:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand after a turn of the loop: one word, one line, and the whole as plain JSON."""
+    """How things stand after a turn of the loop: one word, one line, and all of it as plain JSON."""
 
     state: str
     line: str

@@ -10,7 +10,6 @@ from jada_configd.core.specs import (
     LimitWord,
     Policy,
     ProcessLimits,
-    ServiceSpec,
     SettingsSpec,
 )
 
@@ -19,7 +18,7 @@ DROP_IN = "zz-jada-configd.conf"  # `zz-`: override.conf would win over a number
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where units have their drop-ins, and whether a service manager and processes are looked at."""
+    """Where units have their drop-ins; whether service manager and processes are looked at."""
 
     unit_directory: str
     managed: bool
@@ -60,7 +59,7 @@ def _settings(policy: Policy, reader: Reader) -> list[Resource]:
 
 
 def _merged(first: SettingsSpec, second: SettingsSpec) -> SettingsSpec:
-    """Two entries that hold other fields of one file; where they disagree, the earlier one counts."""
+    """Two entries that hold other fields of one file; where they disagree, the earlier counts."""
     mode: Mode = "observe" if "observe" in (first.mode, second.mode) else "enforce"
     return replace(
         first,

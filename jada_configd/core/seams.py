@@ -110,7 +110,7 @@ class Reader(Protocol):
         """The live process, or None where it has gone."""
 
     def ceiling(self, limit: str) -> Ceiling | None:
-        """What bounds a limit (limits.conf name) on this host; None where nothing but the hard limit does."""
+        """What bounds a limit (limits.conf name) on this host, or None."""
 
     def last_good(self, resource: str) -> bytes | None:
         """The last content of a settings file that was as declared, or None."""

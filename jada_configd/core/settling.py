@@ -22,7 +22,7 @@ class Settling:
         self._seen: dict[str, _Seen] = {}
 
     def wait(self, resource: str, signature: str | None, now_ns: int) -> int | None:
-        """The moment at which to look again; None where the content is settled, or broken for good."""
+        """When to look again; None where the content is settled, or broken for good."""
         if signature is None:
             self._seen.pop(resource, None)
             return None

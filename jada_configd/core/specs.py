@@ -55,6 +55,7 @@ class Policy:
     settings: tuple[SettingsSpec, ...]
     services: tuple[ServiceSpec, ...]
     warnings: tuple[str, ...] = ()
+    bypasses: tuple[tuple[str, str], ...] = ()  # unit, and where what may stop it is held
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Policy":
@@ -68,6 +69,7 @@ class Policy:
             settings=tuple(_settings(entry) for entry in plain["settings"]),
             services=tuple(_service(entry) for entry in plain["services"]),
             warnings=tuple(plain["warnings"]),
+            bypasses=tuple((unit, place) for unit, place in plain["bypasses"]),
         )
 
 
@@ -111,8 +113,8 @@ def _service(plain: Mapping[str, Any]) -> ServiceSpec:
 class DropIn:
     """The one drop-in of a unit; without limits, one that has to go.
 
-    `limits` are resolved ("max" has become a number). `managed` is false on a scratch root, where no
-    service manager is asked.
+    `limits` are resolved ("max" has become a number). `managed` is false on a scratch root, where
+    no service manager is asked.
     """
 
     unit: str

@@ -94,7 +94,7 @@ class Last:
 
 @dataclass(slots=True)
 class Board:
-    """The last report of every resource, counters and latencies; nothing here is ever decided on."""
+    """The last report of every resource, counters and latencies; nothing is decided on them."""
 
     entries: dict[ResourceId, _Entry] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)

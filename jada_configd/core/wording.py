@@ -7,7 +7,7 @@ terminal or log, so nothing but printable characters ever comes out.
 import json
 import re
 
-from jada_configd.core.model import ABSENT, Change, Field, Json, Value, pointer
+from jada_configd.core.model import Absent, Change, Field, Json, Value, pointer
 
 _SECRET = re.compile(r"token|key|secret|password|authorization|cookie|credential", re.IGNORECASE)
 REDACTED = "<redacted>"
@@ -26,7 +26,7 @@ def _escape(character: str) -> str:
 
 
 def public(field: Field, value: Json) -> Json:
-    """The value as it may be shown: what stands under a key that looks like a secret is left out."""
+    """The value as it may be shown: without what stands under a key that looks like a secret."""
     if any(_SECRET.search(token) for token in field):
         return REDACTED
     if isinstance(value, dict):
@@ -38,9 +38,8 @@ def public(field: Field, value: Json) -> Json:
 
 def shown(field: Field, value: Value) -> str:
     """The value in one short line: JSON, escaped, cut in the middle where it is long."""
-    if value is ABSENT:
+    if isinstance(value, Absent):
         return "(absent)"
-    assert not isinstance(value, type(ABSENT))
     text = escaped(json.dumps(public(field, value), ensure_ascii=False))
     if len(text) <= SHORT:
         return text
@@ -58,7 +57,7 @@ def change_plain(change: Change) -> dict[str, Json]:
     """One change for `--json`; a side that is absent is left out, null is a value."""
     plain: dict[str, Json] = {"field": pointer(change.field)}
     for side, value in (("have", change.have), ("want", change.want)):
-        if not isinstance(value, type(ABSENT)):
+        if not isinstance(value, Absent):
             plain[side] = public(change.field, value)
     return plain
 

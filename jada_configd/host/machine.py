@@ -29,6 +29,7 @@ class MachineReader:
         self._ledger = ledger
         self._systemd = systemd
         self._state = state
+        self.units: dict[str, UnitFact] = {}  # as they were last seen
 
     def read_file(self, path: str) -> FileFact:
         """The file, decided hop by hop by ownership."""
@@ -44,6 +45,7 @@ class MachineReader:
             raise ManagerGone(_NO_MANAGER)
         fact = self._systemd.unit(name)
         self._ledger.pay_off(fact)
+        self.units[name] = fact
         return fact
 
     def process(self, pid: int) -> ProcessFact | None:

@@ -15,24 +15,24 @@ from jada_configd.kinds.service import ServiceKind
 from jada_configd.kinds.settings_json import SettingsKind
 from jada_configd.kinds.unit_dropin import DropInKind
 
-Spec = TypeVar("Spec", contravariant=True)
+Spec_contra = TypeVar("Spec_contra", contravariant=True)
 
 
-class Kind(Protocol[Spec]):
-    """One kind of resource. It holds no state; all that it knows of the world comes by the reader."""
+class Kind(Protocol[Spec_contra]):
+    """One kind of resource, without state; all that it knows of the world comes by the reader."""
 
     name: ClassVar[str]
 
-    def watches(self, spec: Spec) -> tuple[str, ...]:
+    def watches(self, spec: Spec_contra) -> tuple[str, ...]:
         """The paths whose change is a reason to look again."""
 
-    def desired(self, spec: Spec) -> Mapping[Field, Rule]:
+    def desired(self, spec: Spec_contra) -> Mapping[Field, Rule]:
         """What each owned field must be."""
 
-    def observe(self, spec: Spec, reader: Reader) -> Observed:
+    def observe(self, spec: Spec_contra, reader: Reader) -> Observed:
         """What there is. Bad content is a problem in what was observed, never an exception."""
 
-    def plan(self, spec: Spec, drift: Drift, observed: Observed) -> Plan:
+    def plan(self, spec: Spec_contra, drift: Drift, observed: Observed) -> Plan:
         """What would mend the drift, from what was observed and nothing else."""
 
 

@@ -1,4 +1,4 @@
-"""Claude Code settings: some keys of a JSON file, held leaf by leaf; all else in it is somebody's."""
+"""Claude Code settings: some keys of a JSON file, held leaf by leaf; the rest is somebody's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from jada_configd.core.actions import Action, KeepEvidence, ReplaceFile, digest
 from jada_configd.core.diff import diff
-from jada_configd.core.model import ABSENT, Drift, Field, Observed, Rule, Value, same
+from jada_configd.core.model import Drift, Field, Observed, Rule, Value, same
 from jada_configd.core.plan import Plan
 from jada_configd.core.seams import Content, Missing, Reader, Unreadable
 from jada_configd.core.specs import SettingsSpec
@@ -98,26 +98,23 @@ def _read(spec: SettingsSpec, fact: Content, reader: Reader) -> Observed:
     except NotJson as error:
         good = reader.last_good(f"settings:{spec.path}")
         problem = f"is not JSON that Claude Code reads: line {error.line}, column {error.column}: "
-        return Observed(
-            {}, Evidence(fact, good=good), problem + error.message, unsettled=signature
-        )
+        return Observed({}, Evidence(fact, good=good), problem + error.message, unsettled=signature)
     fields = {field: _have(document, field, rule) for field, rule in spec.rules.items()}
-    # An empty file counts as `{}`, but it is also what a writer leaves between truncating and writing.
+    # An empty file counts as `{}`, but is also what a writer leaves that truncates and writes.
     empty = not fact.data.strip(b" \t\r\n\xef\xbb\xbf")
     return Observed(fields, Evidence(fact, document), unsettled=signature if empty else None)
 
 
 def _have(document: Document, field: Field, rule: Rule) -> Value:
     """The value of a field; of a key that stands several times, the first that breaks the rule."""
-    values = document.values(field)
-    for value in values:
+    for value in document.values(field):
         if not same(value, rule.wanted(value)):
             return value
-    return values[-1] if values else ABSENT
+    return document.effective(field)
 
 
 def _restored(spec: SettingsSpec, good: bytes | None) -> bytes:
-    """The last good content with the owned keys right, or a fresh file with the owned keys alone."""
+    """The last good content with the owned keys right, or a fresh file with these alone."""
     if good is not None:
         try:
             document = parse(good)

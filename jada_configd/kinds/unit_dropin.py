@@ -18,7 +18,6 @@ from jada_configd.formats.key_value import parse_unit, render_drop_in
 
 FILE_MODE = 0o644
 _HEADER: Field = ("header",)
-_FILE: Field = ("file",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +118,8 @@ def _file_fields(fact: Content | Missing) -> dict[Field, Value]:
     if first.startswith("# "):
         fields[_HEADER] = first.removeprefix("# ")
     for line in parse_unit(text):
-        key = line.key if line.section == "Service" else f"{line.section}.{line.key}"
-        fields[(key,)] = line.value
+        key = line.key or f"line {line.line}"  # what systemd would not read is not ours either
+        fields[(key if line.section == "Service" else f"{line.section}.{key}",)] = line.value
     return fields
 
 
@@ -133,7 +132,9 @@ def _loaded_fields(spec: DropIn, unit: UnitFact | None) -> dict[Field, Value]:
     if unit is None:
         return {}
     if unit.limits is None:  # not-found, masked: the service entry says so, not this one
-        return {("systemd", directive(limit)): limit_text(pair) for limit, pair in spec.limits.items()}
+        return {
+            ("systemd", directive(limit)): limit_text(pair) for limit, pair in spec.limits.items()
+        }
     return {
         ("systemd", directive(limit)): limit_text(unit.limits[limit])
         for limit in spec.limits
@@ -155,6 +156,8 @@ def _overridden(spec: DropIn, fields: Mapping[Field, Value], unit: UnitFact) -> 
         if have == limit_text(pair) or fields.get((directive(limit),)) != limit_text(pair):
             continue
         later = unit.drop_ins[unit.drop_ins.index(spec.path) + 1 :]
-        who = f"a later drop-in sets it: {', '.join(later)}" if later else "systemd refused the line"
+        who = (
+            f"a later drop-in sets it: {', '.join(later)}" if later else "systemd refused the line"
+        )
         return f"systemd gives {directive(limit)}={have}; {who}"
     return None

@@ -1,0 +1,101 @@
+"""Wires the parts up: the machine behind its seams, the ledger, and the loop that turns on them."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from jada_configd.core.actions import StartJob
+from jada_configd.core.ledger import Ledger
+from jada_configd.core.report import Event
+from jada_configd.core.resources import Scope
+from jada_configd.host.directories import Directories
+from jada_configd.host.files import Files
+from jada_configd.host.machine import MachineReader, MachineWriter
+from jada_configd.host.state import lock
+from jada_configd.host.systemd import Systemd
+from jada_configd.host.watch import Watcher
+from jada_configd.loop import Loop, World
+from jada_configd.memory import Memory
+from jada_configd.reconcile import Reconciler
+from jada_configd.takeup import TakeUp
+
+PASS_LOCK = "pass.lock"
+DAEMON_LOCK = "daemon.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """All parts of one run."""
+
+    directories: Directories
+    memory: Memory
+    ledger: Ledger
+    reader: MachineReader
+    reconciler: Reconciler
+    takeup: TakeUp
+    scope: Scope
+    loop: Loop
+    systemd: Systemd | None
+    watcher: Watcher | None
+
+    def save(self) -> None:
+        """Keep what is worth keeping beyond this process."""
+        self.memory.save_debts(self.ledger)
+        self.memory.save_known(self.ledger)
+
+    def troubles(self) -> list[str]:
+        """What keeps the parts from doing their work, one sentence each."""
+        troubles = list(self.watcher.problems()) if self.watcher is not None else []
+        if self.systemd is not None and not self.systemd.connected and self.loop.holds_units():
+            troubles.append("no bus: systemd is asked through systemctl")
+        return [*troubles, *self.memory.troubles()]
+
+
+def assemble(
+    directories: Directories,
+    tell: Callable[[Event], None],
+    *,
+    daemon: bool,
+    writes: bool = True,
+    lock_seconds: float = 0,
+) -> Assembly:
+    """The parts for a daemon (watcher, jobs after the first pass) or for one pass of a command."""
+    files = Files(directories.root)
+    memory = Memory(directories.state, create=writes)
+    ledger = memory.ledger()
+    systemd = Systemd(user=directories.user) if directories.managed else None
+    watcher = Watcher() if daemon else None
+    reader = MachineReader(files, ledger, systemd, memory.reachable)
+    takeup = TakeUp(reader, ledger, lambda: memory.save_debts(ledger))
+    reconciler = Reconciler(reader, ledger, takeup, time.monotonic_ns, memory.keep)
+    scope = Scope(directories.units, managed=directories.managed)
+    loop: Loop
+
+    def started(action: StartJob, job: str) -> None:
+        loop.job_started(action, job)
+
+    world = World(
+        reader=reader,
+        writer=MachineWriter(files, systemd, memory.state, started),
+        ledger=ledger,
+        takeup=takeup,
+        reconciler=reconciler,
+        scope=scope,
+        systemd=systemd,
+        watcher=watcher,
+        pass_lock=_pass_lock(f"{directories.runtime}/{PASS_LOCK}", lock_seconds),
+    )
+    loop = Loop(world, tell, jobs_allowed=not daemon)
+    return Assembly(
+        directories, memory, ledger, reader, reconciler, takeup, scope, loop, systemd, watcher
+    )
+
+
+def _pass_lock(path: str, wait_seconds: float) -> Callable[[], AbstractContextManager[object]]:
+    @contextmanager
+    def held() -> Iterator[None]:
+        with lock(path, wait_seconds):
+            yield
+
+    return held

@@ -1,0 +1,101 @@
+"""The verbs: parse the command line, call, print, exit status."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeAlias
+
+from jada_configd import __version__
+
+USAGE_ERROR = 64  # EX_USAGE (sysexits.h)
+
+Verb: TypeAlias = Callable[[argparse.Namespace], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors exit as `sysexits.h` has it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line. Common options may stand before or after the verb."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    places = common.add_argument_group("where")
+    places.add_argument(
+        "--policy", metavar="PATH", help="another policy file, without its policy.d"
+    )
+    places.add_argument("--root", metavar="DIR", help="work on the system tree at DIR")
+    places.add_argument("--user", action="store_true", help="as this user, without root")
+    common.add_argument("-v", "--verbose", action="store_true", help="say more")
+
+    top = _Parser(
+        prog="jada-configd",
+        description="Holds Claude Code settings and service limits to a declared policy.",
+        epilog="Exit status of check, apply and status: 0 in sync, 2 drift, 1 failure.",
+        parents=[common],
+    )
+    top.add_argument("--version", action="version", version=f"jada-configd {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+
+    def verb(name: str, summary: str, *, json: bool = False) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=summary, description=f"{summary}.", parents=[common])
+        if json:
+            sub.add_argument("--json", action="store_true", help="one JSON document")
+        return sub
+
+    verb("run", "the daemon, in the foreground")
+    verb("check", "say what has drifted and what would be done; changes nothing", json=True)
+    apply = verb("apply", "one pass: correct, have services take it up, look again", json=True)
+    apply.add_argument("--enforce", action="store_true", help="correct in observe mode too")
+    status = verb("status", "what the daemon says of itself", json=True)
+    status.add_argument("--watch", action="store_true", help="show it again whenever it changes")
+    validate = verb("validate", "load policies and print errors and warnings")
+    validate.add_argument("files", nargs="*", metavar="FILE", help="instead of the one in place")
+    verb("schema", "the JSON Schema of the policy language")
+    install = verb("install", "put the service in place, enable and start it")
+    install.add_argument("--force", action="store_true", help="replace another policy")
+    install.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    uninstall = verb("uninstall", "stop the service and take its files away")
+    uninstall.add_argument("--purge", action="store_true", help="the state directory too")
+    uninstall.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    options = parser().parse_args(arguments)
+    for name, default in (("policy", None), ("root", "/"), ("user", False), ("verbose", False)):
+        if not hasattr(options, name):
+            setattr(options, name, default)
+    try:
+        return _verb(options.verb)(options)
+    except BrokenPipeError:  # `jada-configd status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _verb(name: str) -> Verb:
+    """The function of a verb; each module is imported only when it is asked for."""
+    match name:
+        case "check" | "apply":
+            from jada_configd.verbs import passes as module
+        case "run":
+            from jada_configd.verbs import run as module
+        case "status":
+            from jada_configd.verbs import status as module
+        case "validate" | "schema":
+            from jada_configd.verbs import policies as module
+        case _:
+            from jada_configd.verbs import installation as module
+    found: Verb = getattr(module, name)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,326 @@
+"""`jada-configd run`: the loop, kept turning, with a policy that can be loaded anew.
+
+It answers for start and stop, signals, the watchdog beat and what is told of how things stand; what
+is looked at and corrected is the loop's.
+"""
+
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Final, Protocol, Self
+
+from jada_configd import __version__
+from jada_configd.assembly import Assembly
+from jada_configd.core.model import Cause
+from jada_configd.core.report import Event, PolicyLoaded, PolicyRejected, Standing
+from jada_configd.core.seams import UnitFact
+from jada_configd.core.specs import Policy
+from jada_configd.core.status import Board, overall, quantiles
+from jada_configd.errors import PolicyError
+from jada_configd.loop import clock
+
+FIRST_PASS_NS: Final = 10_000_000_000  # services wait for us at boot: no longer than this
+TELL_AFTER_NS: Final = 20_000_000  # what happens within is told together
+RETRY_POLICY_NS: Final = 1_000_000_000
+RETRY_POLICY_MOST_NS: Final = 30_000_000_000
+NEVER_NS: Final = 1 << 62
+
+
+class Notifier(Protocol):
+    """The service manager, as far as the daemon speaks to it (sd_notify(3))."""
+
+    def ready(self) -> None:
+        """The first pass, or a reload, is done."""
+
+    def reloading(self) -> None:
+        """A reload begins."""
+
+    def stopping(self) -> None:
+        """The end begins."""
+
+    def beat(self) -> None:
+        """The loop has gone round."""
+
+    def watchdog_seconds(self) -> float | None:
+        """How often a beat is expected, None where none is."""
+
+
+class PolicySource(Protocol):
+    """Where the policy comes from. Loading takes a while, so it is started and taken later."""
+
+    path: str
+
+    def start(self) -> None:
+        """Begin to load; what was begun before is given up."""
+
+    def fileno(self) -> int | None:
+        """Readable when it is loaded; None where nothing was begun."""
+
+    def take(self) -> Policy:
+        """The loaded policy; waits for it if need be. Raises `PolicyError`."""
+
+    def last_good(self) -> Policy | None:
+        """The last one that loaded, on this host and by this version."""
+
+    def revision(self) -> str | None:
+        """The revision of what stands on disk now, None where it cannot be read."""
+
+
+class Daemon:
+    """Holds a policy until it is told to stop."""
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        source: PolicySource,
+        notifier: Notifier,
+        tell: Callable[[Event], None],
+        troubles: Callable[[], Sequence[str]],
+    ) -> None:
+        """`tell` hears every event; `troubles` are those of who listens."""
+        self._assembly = assembly
+        self._loop = assembly.loop
+        self._source = source
+        self._notifier = notifier
+        self._tell = tell
+        self._troubles = troubles
+        self._signals: set[int] = set()
+        self._policy_error: str | None = None
+        self._policy_loaded = ""
+        self._rejected: str | None = None  # the revision on disk that did not load
+        self._seen: str | None = None
+        self._retry_ns = NEVER_NS
+        self._retries = 0
+        self._reloading = False
+        self._state_since = ("", "")
+        self._tell_ns = 0
+        beat = notifier.watchdog_seconds()
+        self._beat_every_ns = NEVER_NS if beat is None else int(beat * 1e9 / 2)
+        self._beat_ns = 0
+
+    # ---- from start to stop
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT; the exit status."""
+        with _Signals(self._signals) as wakeup:
+            self._loop.selector.register(wakeup, selectors.EVENT_READ)
+            self._source.start()
+            self._take_policy("startup")
+            self._first_pass()
+            self._notifier.ready()
+            self._loop.allow_jobs()
+            while not self._signals & {signal.SIGTERM, signal.SIGINT}:
+                self._turn()
+                wakeup.drain()
+            self._notifier.stopping()
+        self._assembly.save()
+        return 0
+
+    def _first_pass(self) -> None:
+        """Files, drop-ins and their daemon-reload, before any service that we hold starts."""
+        end_ns = time.monotonic_ns() + FIRST_PASS_NS
+        self._loop.turn(0)
+        while self._loop.under_way() and time.monotonic_ns() < end_ns and not self._signals:
+            self._loop.turn(end_ns)
+        self._tell_standing()
+
+    def _turn(self) -> None:
+        now_ns = time.monotonic_ns()
+        if self._beat_ns <= now_ns:
+            self._notifier.beat()
+            self._beat_ns = now_ns + self._beat_every_ns
+        passes = self._loop.board.counters.passes
+        readable = self._loop.turn(min(self._beat_ns, self._retry_ns, self._tell_ns or NEVER_NS))
+        now_ns = time.monotonic_ns()
+        if self._source.fileno() in readable:
+            self._policy_arrived()
+        if signal.SIGHUP in self._signals:
+            self._signals.discard(signal.SIGHUP)
+            self._reload()
+        if now_ns >= self._retry_ns:
+            self._retry_policy(now_ns)
+        if self._loop.board.counters.passes != passes:
+            self._tell_ns = self._tell_ns or now_ns + TELL_AFTER_NS
+        if self._tell_ns and now_ns >= self._tell_ns:
+            self._tell_standing()
+
+    # ---- the policy
+
+    def _reload(self) -> None:
+        self._notifier.reloading()
+        self._reloading = True
+        self._begin_loading()
+
+    def _begin_loading(self) -> None:
+        before = self._source.fileno()
+        if before is not None:
+            with suppress(KeyError):
+                self._loop.selector.unregister(before)
+        self._source.start()
+        descriptor = self._source.fileno()
+        if descriptor is None:
+            self._policy_arrived()
+        else:
+            self._loop.selector.register(descriptor, selectors.EVENT_READ)
+
+    def _policy_arrived(self) -> None:
+        descriptor = self._source.fileno()
+        if descriptor is not None:
+            with suppress(KeyError):
+                self._loop.selector.unregister(descriptor)
+        self._take_policy("policy")
+        self._loop.turn(0)
+        if self._reloading:
+            self._reloading = False
+            self._notifier.ready()
+        self._tell_standing()
+
+    def _take_policy(self, cause: Cause) -> None:
+        try:
+            policy = self._source.take()
+        except PolicyError as error:
+            self._reject(error)
+            if self._loop.policy is None:
+                good = self._source.last_good()
+                if good is not None:
+                    self._loop.enforce(good, cause)
+            return
+        self._policy_error = None
+        self._retry_ns = NEVER_NS
+        self._retries = 0
+        self._policy_loaded = clock()
+        self._loop.enforce(policy, cause)
+        self._tell(PolicyLoaded(policy.path, policy.revision, policy.warnings))
+
+    def _reject(self, error: PolicyError) -> None:
+        text = "\n".join(error.messages)
+        if text != self._policy_error:
+            self._tell(PolicyRejected(self._source.path, error.messages))
+        self._policy_error = text
+        self._rejected = self._seen = self._source.revision()
+        self._retries = 0
+        self._retry_ns = time.monotonic_ns() + RETRY_POLICY_NS
+
+    def _retry_policy(self, now_ns: int) -> None:
+        """A policy that did not load may have been mended; a half-written one stands not still."""
+        revision = self._source.revision()
+        if revision is not None and revision != self._rejected and revision == self._seen:
+            self._retry_ns = NEVER_NS
+            self._begin_loading()
+            return
+        changed = revision != self._seen
+        self._seen = revision
+        self._retries = 0 if changed else self._retries + 1
+        wait_ns = min(RETRY_POLICY_NS << min(self._retries, 10), RETRY_POLICY_MOST_NS)
+        self._retry_ns = now_ns + wait_ns
+
+    # ---- how things stand
+
+    def _tell_standing(self) -> None:
+        self._tell_ns = 0
+        board = self._loop.board
+        state, why = overall(board.reports(), self._all_troubles())
+        if self._state_since[0] != state:
+            self._state_since = (state, clock())
+        line = board.line(state, why)
+        self._tell(Standing(state, line, self._snapshot(board, state, why)))
+
+    def _all_troubles(self) -> list[str]:
+        first = [self._policy_error.splitlines()[0]] if self._policy_error else []
+        return [*first, *self._assembly.troubles(), *self._troubles()]
+
+    def _snapshot(self, board: Board, state: str, why: str) -> dict[str, Any]:
+        policy = self._loop.policy
+        counters = board.counters
+        return {
+            "state": state,
+            "reason": why or None,
+            "mode": policy.mode if policy else None,
+            "since": self._state_since[1],
+            "pid": os.getpid(),
+            "version": __version__,
+            "policy": {
+                "path": self._source.path,
+                "revision": policy.revision if policy else None,
+                "loaded": self._policy_loaded or None,
+                "error": self._policy_error,
+                "warnings": list(policy.warnings) if policy else [],
+            },
+            "resources": [
+                {
+                    "id": str(each),
+                    "result": _lasting(entry.report.result),
+                    "since": entry.since,
+                    "corrections": entry.corrections,
+                    "problem": entry.report.problem,
+                }
+                for each, entry in board.entries.items()
+            ],
+            "services": [self._service(unit) for unit in self._assembly.reader.units.values()],
+            "counters": {
+                "passes": counters.passes,
+                "corrections": counters.corrections,
+                "failures": counters.failures,
+                "service_applies": counters.service_applies,
+                "overflows": counters.overflows,
+            },
+            "latency_ms": {
+                "corrected": quantiles(board.corrected),
+                "healthy": quantiles(board.healthy),
+            },
+        }
+
+    def _service(self, unit: UnitFact) -> dict[str, Any]:
+        return {
+            "unit": unit.name,
+            "active": unit.active_state,
+            "main_pid": unit.main_pid,
+            "loaded": self._loop.owes_nothing(unit.name),
+            "healthy": unit.active_state == "active",
+        }
+
+
+def _lasting(result: str) -> str:
+    """What stays true after the moment of a correction."""
+    return "in-sync" if result == "corrected" else result
+
+
+class _Signals:
+    """Signals as readable bytes for the selector, and as a set for the loop (signal(7))."""
+
+    def __init__(self, caught: set[int]) -> None:
+        self._caught = caught
+        self._read, self._write = socket.socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+
+    def __enter__(self) -> Self:
+        signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._catch)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        self._read.close()
+        self._write.close()
+
+    def fileno(self) -> int:
+        """Readable when a signal has come."""
+        return self._read.fileno()
+
+    def drain(self) -> None:
+        """Read away what woke us; the set tells which."""
+        with suppress(BlockingIOError):
+            while self._read.recv(64):
+                pass
+
+    def _catch(self, number: int, _frame: FrameType | None) -> None:
+        self._caught.add(number)

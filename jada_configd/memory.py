@@ -1,0 +1,100 @@
+"""What outlives the process: the ledger, last good contents, evidence, the policy in force.
+
+All of it stands in the state directory. Where that cannot be opened or written the work goes on
+without, the trouble is told, and it is tried again at the next occasion.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jada_configd.core.ledger import Ledger
+from jada_configd.core.model import Observed, Resource
+from jada_configd.core.seams import Content
+from jada_configd.core.specs import SettingsSpec
+from jada_configd.errors import HostError
+from jada_configd.host.state import StateDirectory
+from jada_configd.kinds.settings_json import Evidence
+
+_DEBTS = "ledger.json"
+_KNOWN = "known.json"
+_POLICY = "policy.json"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Memory:
+    """The state directory, opened when it is first needed."""
+
+    def __init__(self, path: str, *, create: bool) -> None:
+        """`create` False: a directory that is not there stays so, as `check` wants it."""
+        self._path = path
+        self._create = create
+        self._state: StateDirectory | None = None
+        self._trouble: str | None = None
+
+    def state(self) -> StateDirectory:
+        """The state directory; raises `HostError`."""
+        if self._state is None:
+            self._state = StateDirectory(self._path, create=self._create)
+        return self._state
+
+    def reachable(self) -> StateDirectory | None:
+        """The state directory, or None where there is none to be had."""
+        return self._attempt(self.state)
+
+    def troubles(self) -> tuple[str, ...]:
+        """What last went wrong with it, if that has not gone right since."""
+        return (self._trouble,) if self._trouble is not None else ()
+
+    def ledger(self) -> Ledger:
+        """The ledger as the last run of this boot left it."""
+        return Ledger.of(self._load(_DEBTS), self._load(_KNOWN), boot_id())
+
+    def save_debts(self, ledger: Ledger) -> None:
+        """Small, and saved at each change: before a correction, and when a debt is made or settled.
+
+        Nothing is synced: a crash of the machine ends every process that could owe anything.
+        """
+        self._save(_DEBTS, ledger.debts(boot_id()))
+
+    def save_known(self, ledger: Ledger) -> None:
+        """Large, and saved now and then: losing it costs a restart that was not needed, at most."""
+        self._save(_KNOWN, ledger.known(boot_id()))
+
+    def policy(self) -> Mapping[str, Any] | None:
+        """The last policy that loaded, as plain data."""
+        return self._load(_POLICY)
+
+    def save_policy(self, plain: Mapping[str, Any]) -> None:
+        """Keep a policy that loaded: it stays in force across restarts if a later one does not."""
+        self._save(_POLICY, plain, sync=True)
+
+    def keep(self, resource: Resource, observed: Observed) -> None:
+        """Remember a settings file that is as declared, for the day when it is broken or lost."""
+        evidence = observed.evidence
+        if not isinstance(resource.spec, SettingsSpec) or not isinstance(evidence, Evidence):
+            return
+        fact = evidence.fact
+        if isinstance(fact, Content):
+            self._attempt(lambda: self.state().remember(str(resource.id), fact.data))
+
+    def _load(self, name: str) -> Mapping[str, Any] | None:
+        return self._attempt(lambda: self.state().load(name))
+
+    def _save(self, name: str, plain: Mapping[str, Any], *, sync: bool = False) -> None:
+        self._attempt(lambda: self.state().save(name, dict(plain), sync=sync))
+
+    def _attempt(self, act: "Callable[[], Any]") -> Any:  # noqa: ANN401 - whatever `act` returns
+        try:
+            result = act()
+        except HostError as error:
+            self._trouble = str(error)
+            self._state = None  # it may be another directory by then: opened and checked anew
+            return None
+        self._trouble = None
+        return result
+
+
+def boot_id() -> str:
+    """What names this boot (random(4)); monotonic moments of another one mean nothing."""
+    return _BOOT_ID.read_text().strip()
