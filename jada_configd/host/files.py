@@ -1,0 +1,100 @@
+"""Files of the real machine: read with their metadata, listed by pattern, replaced and removed.
+
+The way to a file is `host/walk.py`'s and whose it may be `host/ground.py`'s; how one is replaced
+without a loss is `host/replace.py`'s.
+"""
+
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from jada_configd.core.actions import RemoveFile, ReplaceFile
+from jada_configd.core.seams import Content, FileFact, Missing, Unreadable
+from jada_configd.errors import HostError
+from jada_configd.host import litter, patterns, reading, replace
+from jada_configd.host.mounts import Mounts
+from jada_configd.host.trust import trust
+from jada_configd.host.walk import End, Nowhere, Walk
+
+
+class Files:
+    """The files below a root, `/` to every path and link, as systemd's `--root=` has it."""
+
+    def __init__(self, root: str = "/") -> None:
+        self._root = root
+        self._trust = trust(scratch=root != "/")
+        self._mounts = Mounts()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the one descriptor that is kept, the mount table's."""
+        self._mounts.close()
+
+    def read_file(self, path: str) -> FileFact:
+        """The file at an absolute path. Raises nothing: what cannot be read is `Unreadable`."""
+        try:
+            with self._walk() as walk:
+                end = walk.to(path)
+                if end.descriptor < 0:
+                    return _missing(path, end)
+                descriptor = reading.open_regular(end)
+                try:
+                    data, facts = reading.read_whole(descriptor, end.path)
+                finally:
+                    os.close(descriptor)
+                # The owner may have changed since the walk; at_file() costs less than a doubt.
+                end.directory.ground.at_file(end.path, end.directory.facts, facts)
+                return Content(
+                    path,
+                    end.path,
+                    data,
+                    facts.st_mode & 0o7777,
+                    facts.st_uid,
+                    facts.st_gid,
+                    facts.st_dev,
+                    facts.st_ino,
+                    facts.st_mtime_ns,
+                )
+        except Nowhere:
+            return Missing(path, directory=False)
+        except HostError as error:
+            return Unreadable(path, str(error))
+
+    def glob(self, pattern: str) -> tuple[str, ...]:
+        """The absolute paths that match, sorted; raises `patterns.TooMany` past its bounds."""
+        with self._walk() as walk:
+            return patterns.matches(walk, pattern)
+
+    def replace_file(self, action: ReplaceFile) -> None:
+        """Put content in place of what was looked at; raises `Stale`, `Refused`, `HostError`."""
+        with self._walk() as walk:
+            replace.replace_file(walk, action)
+
+    def remove_file(self, action: RemoveFile) -> None:
+        """Remove what was looked at; raises `Stale`, `Refused`, `HostError`."""
+        with self._walk() as walk:
+            replace.remove_file(walk, action)
+
+    def clean_litter(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Remove what a crash left beside these files; to be called under the pass lock."""
+        return litter.clean(self._walk, paths)
+
+    def _walk(self) -> Walk:
+        return Walk(self._root, self._trust, self._mounts)
+
+
+def _missing(path: str, end: End) -> Missing:
+    directory = end.directory
+    directory.ground.at_nothing(end.path, directory.facts)
+    return Missing(path, directory=True, uid=directory.facts.st_uid, gid=directory.facts.st_gid)

@@ -1,0 +1,105 @@
+"""Locks between processes of this program: one daemon a host, one pass at a time.
+
+A lock is a record lock (fcntl(2), F_SETLK): the kernel releases it when the process ends, however
+it ends, and a child never has it, whether it was made by fork or by exec. It is also gone when the
+process closes any other descriptor of the file, so none is ever opened twice here.
+"""
+
+import errno
+import fcntl
+import os
+import struct
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from jada_configd.core.wording import escaped
+from jada_configd.errors import Busy, HostError
+from jada_configd.host import private
+from jada_configd.host.complaints import complaint
+
+_DIRECTORY_MODE: Final = 0o755
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_AGAIN: Final = 0.02  # seconds between two attempts
+_FLOCK: Final = struct.Struct("@hhqqi4x")  # struct flock (fcntl(2)): type, whence, start, len, pid
+_held: set[tuple[int, int]] = set()
+
+
+class Lock:
+    """A lock that is held until it is released or the process ends."""
+
+    def __init__(self, descriptor: int, identity: tuple[int, int]) -> None:
+        self._descriptor = descriptor
+        self._identity = identity
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let others have it; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            _held.discard(self._identity)
+
+
+def lock(path: str, wait_seconds: float = 0.0) -> Lock:
+    """Take the lock; raises `Busy` where another has it for longer than that, `HostError`.
+
+    The file is 0600, since whoever can open a file can lock it; its directory is made if need be.
+    """
+    parent, _, name = path.rpartition("/")
+    with private.opened(parent, _DIRECTORY_MODE, create=True) as directory:
+        try:
+            found = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
+            if (found.st_dev, found.st_ino) in _held:
+                raise Busy(f"{escaped(path)} is held by this very process")
+        except FileNotFoundError:
+            pass
+        try:
+            descriptor = os.open(name, _FLAGS, 0o600, dir_fd=directory.descriptor)
+        except OSError as error:
+            raise complaint(error, path) from error
+    try:
+        os.fchmod(descriptor, 0o600)
+        _take(descriptor, path, time.monotonic() + wait_seconds)
+        facts = os.fstat(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    identity = (facts.st_dev, facts.st_ino)
+    _held.add(identity)
+    return Lock(descriptor, identity)
+
+
+def _take(descriptor: int, path: str, until: float) -> None:
+    while True:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in {errno.EAGAIN, errno.EACCES}:
+                raise HostError(f"{escaped(path)} cannot be locked: {error.strerror}") from error
+        else:
+            return
+        left = until - time.monotonic()
+        if left <= 0:
+            raise Busy(f"{escaped(path)} is held by {_holder(descriptor)}")
+        time.sleep(min(_AGAIN, left))
+
+
+def _holder(descriptor: int) -> str:
+    """`process 412`; of another pid namespace the kernel tells no number."""
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))[-1]
+    except OSError:
+        pid = 0
+    return f"process {pid}" if pid > 0 else "another process"

@@ -1,0 +1,179 @@
+"""Replaces and removes one file: what was looked at, or nothing (`Stale`).
+
+The way is walked anew, with the same checks as for reading. The new content stands complete beside
+the old one before anything happens to that; how they change places is `host/exchange.py`'s.
+"""
+
+import os
+import stat
+from contextlib import suppress
+from typing import Final
+
+from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
+from jada_configd.core.wording import escaped
+from jada_configd.errors import HostError, Refused, Stale
+from jada_configd.host import kernel, reading
+from jada_configd.host.attributes import attributes
+from jada_configd.host.complaints import complaint
+from jada_configd.host.exchange import UNSUPPORTED, Looked, came_out, exchange, raced
+from jada_configd.host.ground import TRUSTED
+from jada_configd.host.temporary import Temporary, temporary_name
+from jada_configd.host.walk import Directory, End, Nowhere, Walk
+
+_DIRECTORY_MODE: Final = 0o755
+
+
+def replace_file(walk: Walk, action: ReplaceFile) -> None:
+    """Carry the action out; raises `Stale`, `Refused`, `HostError`."""
+    end = _end(walk, action)
+    if action.replaces is None:
+        if end.descriptor >= 0:
+            raise Stale(f"{escaped(action.path)} exists by now")
+        _create(end, action)
+        return
+    descriptor = _open(end, action.path)
+    try:
+        looked = _look(descriptor, end, action.replaces)
+        if end.directory.ground.holder != TRUSTED:
+            _check_owner(action, looked.facts, end)
+        _replace(end, action, looked)
+    finally:
+        os.close(descriptor)
+
+
+def remove_file(walk: Walk, action: RemoveFile) -> None:
+    """Carry the action out; raises `Stale`, `Refused`, `HostError`."""
+    try:
+        end = walk.to(action.path)
+    except Nowhere:
+        raise Stale(f"{escaped(action.path)} is gone by now") from None
+    descriptor = _open(end, action.path)
+    try:
+        _remove(end, _look(descriptor, end, action.replaces))
+    finally:
+        os.close(descriptor)
+    _remove_empty(end.directory)
+
+
+def _end(walk: Walk, action: ReplaceFile) -> End:
+    try:
+        return walk.to(action.path)
+    except Nowhere as nowhere:
+        if action.replaces is not None:
+            raise Stale(f"{escaped(action.path)} is gone by now") from None
+        if not action.make_directories:
+            missing = nowhere.at.below(nowhere.rest[0])
+            raise HostError(f"{escaped(missing)} does not exist") from None
+        _make_directories(walk, nowhere.at, nowhere.rest)
+    try:
+        return walk.to(action.path)
+    except Nowhere:
+        raise Stale(f"the directories of {escaped(action.path)} are gone by now") from None
+
+
+def _make_directories(walk: Walk, at: Directory, names: list[str]) -> None:
+    for name in names:
+        path = at.below(name)
+        if at.ground.holder != TRUSTED or name == "..":
+            raise Refused(f"{escaped(path)} does not exist, and others can write to the way there")
+        try:
+            with suppress(FileExistsError):
+                os.mkdir(name, _DIRECTORY_MODE, dir_fd=at.descriptor)
+                os.chmod(name, _DIRECTORY_MODE, dir_fd=at.descriptor)  # whatever the umask
+        except OSError as error:
+            raise complaint(error, path) from error
+        try:
+            at = walk.into(at, name)
+        except Nowhere:
+            raise Stale(f"{escaped(path)} is gone by now") from None
+
+
+def _open(end: End, path: str) -> int:
+    if end.descriptor < 0:
+        raise Stale(f"{escaped(path)} is gone by now")
+    return reading.open_regular(end)
+
+
+def _look(descriptor: int, end: End, expected: str) -> Looked:
+    data, facts = reading.read_whole(descriptor, end.path)
+    end.directory.ground.at_file(end.path, end.directory.facts, facts)
+    if digest(data) != expected:
+        raise Stale(f"{escaped(end.path)} has other content than was looked at")
+    try:
+        return Looked(descriptor, data, facts, attributes(descriptor, end.path))
+    except OSError as error:
+        raise complaint(error, end.path) from error
+
+
+def _check_owner(action: ReplaceFile, facts: os.stat_result, end: End) -> None:
+    """In a user's directory the file keeps what it has; that is what has to have been looked at."""
+    have = (facts.st_uid, facts.st_gid, stat.S_IMODE(facts.st_mode) & 0o777)
+    if have != (action.uid, action.gid, action.mode & 0o777):
+        raise Stale(f"{escaped(end.path)} has another owner, group or mode than was looked at")
+
+
+def _create(end: End, action: ReplaceFile) -> None:
+    directory = end.directory
+    directory.ground.at_nothing(end.path, directory.facts)
+    if directory.ground.holder != TRUSTED and action.uid not in {-1, directory.facts.st_uid}:
+        raise Stale(f"{escaped(directory.path)} has another owner than was looked at")
+    with Temporary(directory, end.name) as new:
+        new.fill(action.content, (action.uid, action.gid), action.mode, None)
+        try:
+            _name_new(directory, new.name, end.name)
+        except FileExistsError:
+            raise Stale(f"{escaped(end.path)} exists by now") from None
+        except OSError as error:
+            raise complaint(error, end.path) from error
+        new.placed = True
+
+
+def _name_new(directory: Directory, source: str, name: str) -> None:
+    """Rename unless there is such a name; raises OSError, FileExistsError among them."""
+    at = directory.descriptor
+    try:
+        kernel.rename(at, source, name, kernel.RENAME_NOREPLACE)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        # link(2) never replaces either, and a file system that cannot do the one can do the other.
+        os.link(source, name, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
+        os.unlink(source, dir_fd=at)
+
+
+def _replace(end: End, action: ReplaceFile, looked: Looked) -> None:
+    with Temporary(end.directory, end.name) as new:
+        new.fill(action.content, (action.uid, action.gid), action.mode, looked.extra)
+        exchange(end, new, action.content, looked)
+
+
+def _remove(end: End, looked: Looked) -> None:
+    at = end.directory.descriptor
+    aside = temporary_name(end.name)
+    try:
+        _name_new(end.directory, end.name, aside)
+        if came_out(end.directory, aside, looked):
+            os.unlink(aside, dir_fd=at)
+            return
+        try:
+            _name_new(end.directory, aside, end.name)
+        except FileExistsError:
+            os.unlink(aside, dir_fd=at)  # newer content has the name by now
+    except FileNotFoundError:
+        raise Stale(f"{escaped(end.path)} is gone by now") from None
+    except OSError as error:
+        raise complaint(error, end.path) from error
+    raise raced(end)
+
+
+def _remove_empty(directory: Directory) -> None:
+    """Remove a drop-in directory that is of no more use; one in use refuses by itself."""
+    name = directory.path.rpartition("/")[2]
+    if not name.endswith(".d") or directory.ground.holder != TRUSTED:
+        return
+    above = os.open("..", os.O_PATH | os.O_CLOEXEC, dir_fd=directory.descriptor)
+    try:
+        with suppress(OSError):
+            os.rmdir(name, dir_fd=above)
+    finally:
+        os.close(above)
