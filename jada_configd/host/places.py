@@ -75,6 +75,7 @@ class Place:
         "parent",
         "path",
         "real",
+        "room",
         "watch",
     )
 
@@ -86,6 +87,7 @@ class Place:
         self.below: dict[str, Place] = {}
         self.exists = False
         self.is_link = False
+        self.room = 0  # the most entries below it that are known by a pattern
         self.real: str | None = None
         self.watch: int | None = None
         self.notes: list[tuple[int, bytes]] = []
@@ -120,6 +122,10 @@ class Place:
         """Whether nothing below it is asked for."""
         return not self.leads_on()
 
+    def is_known(self) -> bool:
+        """Whether the loop may have heard of it: it is named, or it was there at the last look."""
+        return self.exists or self.is_fixed()
+
     # ---- the tree
 
     def child(self, name: str) -> "Place":
@@ -132,7 +138,9 @@ class Place:
 
     def born(self, name: str) -> "Place | None":
         """The place of a new entry right below it, if a pattern asks for such entries."""
-        return self.child(name) if name in self.below or self.matches(name) else None
+        if name in self.below or (self.matches(name) and len(self.below) < self.room):
+            return self.child(name)
+        return None
 
     def above(self) -> "Iterator[Place]":
         """The places on the way to it, the nearest first."""
@@ -149,7 +157,7 @@ class Place:
 
     def hints_below(self) -> Iterator[str]:
         """The paths that are asked for, here and below."""
-        if self.exists or self.is_fixed():
+        if self.is_known():
             yield from self.hints()
             for place in self.below.values():
                 yield from place.hints_below()

@@ -1,7 +1,8 @@
 """What wakes the loop on behalf of the watcher, behind one descriptor, and how often at most.
 
-Events that concern nobody cost a wake-up each. Once they come by the hundred in a second, the queue
-is left alone for a few milliseconds at a time: the kernel keeps it, and nothing is lost.
+Events that concern nobody cost a wake-up each, and whoever moves directories about costs walks.
+Once either comes by the hundred in a second, the queue is left alone for some milliseconds at a
+time: the kernel keeps it, and nothing is lost.
 """
 
 import ctypes
@@ -13,12 +14,15 @@ from typing import Final
 from jada_configd.errors import HostError
 from jada_configd.host.mount_table import MountTable
 
-# Wake-ups for nothing that are free at once, and how many more come free in a second. An editor
-# that saves by backup, write and rename causes some five beside the one that matters.
-_FREE: Final = 64
-_FREE_PER_SECOND: Final = 250
-_EARNED: Final = 4
+# A share of one core, counted in wake-ups for nothing: so many at once, so many more in a second.
+# An editor that saves by backup, write and rename causes some five beside the one that matters.
+_MOST: Final = 64.0
+_PER_SECOND: Final = 250
+_EARNED: Final = 4  # with each wake-up for something
+_WORTH_NS: Final = 40_000  # what a wake-up for nothing takes
 PAUSE_NS: Final = 4_000_000
+PAUSE_MOST_NS: Final = 50_000_000
+_LEAST: Final = -PAUSE_MOST_NS * _PER_SECOND / 1e9
 
 _TFD_FLAGS: Final = os.O_NONBLOCK | os.O_CLOEXEC  # timerfd_create(2)
 
@@ -35,24 +39,27 @@ class Wakeup:
         self._epoll.register(self._timer.fileno(), select.EPOLLIN)
         self.mounts = MountTable(self._epoll)
         self._paused = False
-        self._free = float(_FREE)
+        self._left = _MOST
         self._counted_ns = time.monotonic_ns()
 
     def fileno(self) -> int:
         """Readable when the watcher has something to look at."""
         return self._epoll.fileno()
 
-    def looked(self, *, found: bool, useful: bool) -> None:
-        """The queue has been read: had it events, and was any of use to the loop."""
+    def looked(self, *, found: bool, useful: bool, since_ns: int) -> None:
+        """The queue has been read, from `since_ns` (CLOCK_MONOTONIC) up to now.
+
+        `found` tells whether there was anything, `useful` whether it was what the loop waits for.
+        """
         now_ns = time.monotonic_ns()
-        earned = (now_ns - self._counted_ns) * _FREE_PER_SECOND / 1e9
+        earned = (now_ns - self._counted_ns) * _PER_SECOND / 1e9
         self._counted_ns = now_ns
-        self._free = min(_FREE, self._free + earned + (_EARNED if useful else 0))
+        self._left = min(_MOST, self._left + earned + (_EARNED if useful else 0))
         if found and not useful:
-            self._free = max(0.0, self._free - 1)
+            self._left = max(_LEAST, self._left - 1 - (now_ns - since_ns) / _WORTH_NS)
         if self._paused:
             self._timer.clear()
-        if found and self._free < 1:
+        if found and self._left < 0:
             self._pause()
         elif self._paused:
             self._epoll.modify(self._queue, select.EPOLLIN)
@@ -68,7 +75,7 @@ class Wakeup:
         if not self._paused:
             self._epoll.modify(self._queue, 0)
             self._paused = True
-        self._timer.start(PAUSE_NS)
+        self._timer.start(max(PAUSE_NS, int(-self._left * 1e9 / _PER_SECOND)))
 
 
 class _TimerSpec(ctypes.Structure):

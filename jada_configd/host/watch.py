@@ -8,8 +8,10 @@ owner could write, and whatever is not certain counts as changed. What to do abo
 import enum
 import os
 import stat
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, TypeAlias
 
 from jada_configd.host.inotify import FILE, IGNORED, OVERFLOW, WRITTEN, Inotify
@@ -18,7 +20,10 @@ from jada_configd.host.wakeup import Wakeup
 from jada_configd.host.watches import Watches
 
 # The hops on one component, links and what they lead through: what a user's links can cost.
-_MOST_HOPS: Final = 64
+_MOST_HOPS: Final = 200
+# The entries of one directory that are watched by a pattern: of root's, and of anybody else's.
+_MOST_MATCHES: Final = 10_000
+_MOST_OF_ONE_USER: Final = 1_000
 
 
 class Everything(enum.Enum):
@@ -38,6 +43,7 @@ class Watcher:
         """`root` stands for `/` in paths and in absolute links. Raises `HostError`."""
         self._root = root
         self._as_root = os.geteuid() == 0
+        self._trusted = {0, os.geteuid()}
         self._inotify = Inotify()
         self._wakeup = Wakeup(self._inotify.fileno())
         self._watches = Watches(self._inotify)
@@ -64,6 +70,7 @@ class Watcher:
 
     def hints(self) -> Hints:
         """The paths that may have changed since the last call. Does not block."""
+        since_ns = time.monotonic_ns()
         look: set[Place] = set()  # where something else may stand now
         written: set[Place] = set()  # where the same file has other content
         found = overflow = False
@@ -78,15 +85,16 @@ class Watcher:
             look |= self._watches.elsewhere()
         if overflow:
             self.refresh()
-            self._wakeup.looked(found=True, useful=False)
+            self._wakeup.looked(found=True, useful=False, since_ns=since_ns)
             return EVERYTHING
+        # Whoever moves directories about costs walks, and is slowed like whoever makes noise.
+        cheap = all(place.is_leaf() and place.is_known() for place in look)
         hints = {hint for place in written for hint in place.hints()}
         for place in look:
             if not any(above in look for above in place.above()):
                 hints.update(self._look_again(place))
         self._watches.drop_idle()
-        # Whoever renames directories costs walks, and is slowed like whoever makes noise.
-        self._wakeup.looked(found=found, useful=bool(hints) and all(p.is_leaf() for p in look))
+        self._wakeup.looked(found=found, useful=cheap and bool(hints), since_ns=since_ns)
         return frozenset(hints)
 
     def fileno(self) -> int:
@@ -138,11 +146,12 @@ class Watcher:
         place.real = place.watch = None
         found = self._follow(place)
         if found is not None:
-            path, mode = found
+            path, mode, uid = found
             if stat.S_ISDIR(mode):
                 if place.leads_on():
                     place.real = path
                     place.watch = self._watches.add(path)
+                    place.room = _MOST_MATCHES if uid in self._trusted else _MOST_OF_ONE_USER
             elif place.is_wanted():
                 place.watch = self._watches.add(path, FILE)
         if place.watch is not None:
@@ -158,37 +167,39 @@ class Watcher:
         if place.real is not None and place.has_wildcards():
             if place.watch is not None:
                 self._watches.nurse(place, place.watch)
-            names |= {name for name in _listed(place.real) if place.matches(name)}
+            found = (name for name in _listed(place.real) if place.matches(name))
+            names.update(islice(found, place.room))
         for name in names:
             self._settle(place.child(name))
 
-    def _follow(self, place: Place) -> tuple[str, int] | None:
-        """Where a place's last component leads, with the mode of what is there.
+    def _follow(self, place: Place) -> tuple[str, int, int] | None:
+        """Where a place's last component leads, with mode and owner of what is there.
 
         Every entry is noted before it is looked at, so that a change in between is an event. A
         user's link is followed through what is theirs and root's alone.
         """
         if place.parent is None or place.parent.real is None:
-            return (self._root, stat.S_IFDIR) if place.parent is None else None
+            return (self._root, stat.S_IFDIR, 0) if place.parent is None else None
         way = _Way(place.parent.real, place.parent.watch, [place.name])
         for _ in range(_MOST_HOPS):
             if not way.ahead:
-                return way.directory, stat.S_IFDIR
+                return way.directory, stat.S_IFDIR, way.uid
             path = self._step(place, way)
             entry = self._entry(path, way)
             if entry is None:
                 return None
-            mode, link = entry
+            mode, uid, link = entry
             if link is not None:
                 place.is_link = True
                 way.ahead += [part for part in reversed(link.split("/")) if part not in {"", "."}]
-                path = self._root if link.startswith("/") else way.directory
+                at_root = link.startswith("/")
+                path, uid = (self._root, 0) if at_root else (way.directory, way.uid)
             elif not way.ahead:
-                return path, mode
+                return path, mode, uid
             elif not stat.S_ISDIR(mode):
                 return None
             if path != way.directory:
-                way.directory, way.watch = path, self._watches.add(path)
+                way.directory, way.uid, way.watch = path, uid, self._watches.add(path)
                 if way.watch is not None:
                     self._watches.note(place, way.watch)
         return None
@@ -203,8 +214,8 @@ class Watcher:
             self._watches.note(place, way.watch, os.fsencode(name))
         return os.path.join(way.directory, name)
 
-    def _entry(self, path: str, way: "_Way") -> tuple[int, str | None] | None:
-        """The mode of an entry, and where it leads if it is a link; None where the way ends."""
+    def _entry(self, path: str, way: "_Way") -> tuple[int, int, str | None] | None:
+        """Mode and owner of an entry, and where it leads if it is a link; None: the way ends."""
         if self._as_root and path in self._wakeup.mounts.users:
             return None
         try:
@@ -216,7 +227,7 @@ class Watcher:
             return None
         if link is not None and self._as_root and status.st_uid:
             way.owners = (0, status.st_uid)
-        return status.st_mode, link
+        return status.st_mode, status.st_uid, link
 
 
 @dataclass(slots=True)
@@ -226,6 +237,7 @@ class _Way:
     directory: str
     watch: int | None
     ahead: list[str]  # the components still to come, the next one last
+    uid: int = -1  # of the directory, once a link has led there
     owners: tuple[int, ...] | None = None
 
 

@@ -18,10 +18,10 @@ class Watch:
     right below: any new entry may be one of theirs.
     """
 
-    __slots__ = ("entries", "mask", "nurseries", "path")
+    __slots__ = ("entries", "mask", "nurseries", "paths")
 
-    def __init__(self, path: str, mask: int) -> None:
-        self.path = path
+    def __init__(self, mask: int) -> None:
+        self.paths: set[str] = set()  # several where it is mounted, or linked, in several places
         self.mask = mask
         self.entries: dict[bytes, set[Place]] = {}
         self.nurseries: set[Place] = set()
@@ -59,10 +59,9 @@ class Watches:
         self._failures.pop(path, None)
         watch = self._used.get(number)
         if watch is None:
-            self._used[number] = Watch(path, mask)
+            watch = self._used[number] = Watch(mask)
             self._idle.add(number)
-        else:
-            watch.path = path
+        watch.paths.add(path)
         return number
 
     def note(self, place: Place, number: int, name: bytes = b"") -> None:
@@ -112,12 +111,13 @@ class Watches:
 
     def elsewhere(self) -> set[Place]:
         """The places whose path leads to another directory or file than the one watched."""
-        return {
-            place
-            for number, watch in list(self._used.items())
-            if self.add(watch.path, watch.mask) != number
-            for place in watch.places()
-        }
+        found = set()
+        for number, watch in list(self._used.items()):
+            for path in list(watch.paths):
+                if self.add(path, watch.mask) != number:
+                    watch.paths.discard(path)
+                    found |= watch.places()
+        return found
 
     def problems(self) -> tuple[str, ...]:
         """What could not be watched, one sentence each."""
@@ -134,4 +134,6 @@ class Watches:
         return tuple(found)
 
     def _has_below(self, path: str) -> bool:
-        return any(watch.path.startswith(f"{path}/") for watch in self._used.values())
+        return any(
+            below.startswith(f"{path}/") for watch in self._used.values() for below in watch.paths
+        )
