@@ -1,0 +1,200 @@
+"""Policy texts in, the plain policy out, or every fault at once; touches no file and no host."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from jada_configd.core.resources import is_pattern
+from jada_configd.errors import PolicyError
+from jada_configd.policy import advice, faults, models, values
+from jada_configd.policy.documents import Documents
+from jada_configd.policy.ownership import Owned, clashes, owned_by, shown_pointer
+from jada_configd.policy.phrasing import Fault, dotted
+from jada_configd.policy.places import Keys
+
+MOST_MESSAGES: Final = 1000
+_AGREE: Final = ("create", "mode", "on_missing")  # two entries of one file must say the same
+
+
+@dataclass(slots=True)
+class Entry:
+    """One `[settings.NAME]` as far as it could be read; `path` is empty where it is not right."""
+
+    keys: Keys
+    tree: Mapping[str, Any]
+    path: str
+    owned: list[Owned] = field(default_factory=list)
+
+
+def validate(texts: Sequence[tuple[str, str]], home: str | None) -> dict[str, Any]:
+    """What the texts declare, in the plain form of `Policy.from_plain`, without its sources.
+
+    `texts` are (name, text) in the order in which they override; `home` is what a leading `~/`
+    stands for, None where it may not be used. Raises `PolicyError` with every fault.
+    """
+    documents = Documents(texts)
+    found: list[Fault] = []
+    try:
+        policy = models.Policy.model_validate(documents.tree, context={"home": home})
+    except ValidationError as error:
+        policy = None
+        found += faults.translated(error, documents)
+    entries = list(_entries(documents.tree, home, found))
+    for same_path in _by_path(entries):
+        found += _shared_faults(same_path, documents)
+    if found or policy is None:
+        raise PolicyError(_messages(found, documents))
+    return _plain(policy, entries, documents)
+
+
+def _entries(tree: Mapping[str, Any], home: str | None, found: list[Fault]) -> Iterator[Entry]:
+    settings = tree.get("settings")
+    for name, table in settings.items() if isinstance(settings, dict) else ():
+        if not isinstance(table, dict):
+            continue
+        keys: Keys = ("settings", name)
+        path = _path(table.get("path"), home)
+        if path and is_pattern(path) and table.get("create") is True:
+            what = "a wildcard names no one file that could be created; leave it out, or false"
+            found.append(Fault((*keys, "create"), what))
+        found += _repeated_services(keys, table.get("services"))
+        yield Entry(keys, table, path, owned_by(keys, table, found))
+
+
+def _path(text: object, home: str | None) -> str:
+    try:
+        return values.settings_path(text, home) if isinstance(text, str) else ""
+    except ValueError:
+        return ""  # the models say what is wrong with it
+
+
+def _repeated_services(keys: Keys, services: object) -> Iterator[Fault]:
+    seen = set()
+    for index, unit in enumerate(services if isinstance(services, list) else ()):
+        if isinstance(unit, str):
+            if unit in seen:
+                yield Fault((*keys, "services", index), "stands twice in this array")
+            seen.add(unit)
+
+
+def _by_path(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """The entries that name one file, or one pattern, together; an unknown path is nobody's."""
+    grouped: dict[object, list[Entry]] = {}
+    for entry in entries:
+        grouped.setdefault(entry.path or entry.keys, []).append(entry)
+    return list(grouped.values())
+
+
+def _shared_faults(entries: Sequence[Entry], documents: Documents) -> Iterator[Fault]:
+    for clash in clashes([owned for entry in entries for owned in entry.owned]):
+        first, second = sorted((clash.first, clash.second), key=documents.place)
+        place = documents.place(first)
+        yield Fault(
+            second,
+            f"{shown_pointer(clash.field)} of this file is owned twice; "
+            f"{dotted(first)} ({place.name}:{place.line}) owns it too",
+        )
+    first_entry = entries[0]
+    for entry in entries[1:]:
+        for name in _AGREE:
+            have, other = entry.tree.get(name), first_entry.tree.get(name)
+            if have is not None and other is not None and have != other:
+                keys = (*first_entry.keys, name)
+                what = f"differs from {dotted(keys)} ({documents.origin(keys)}), for the same file"
+                yield Fault((*entry.keys, name), what)
+
+
+def _messages(found: Sequence[Fault], documents: Documents) -> list[str]:
+    placed = sorted({(documents.place(each.keys), dotted(each.keys), each.what) for each in found})
+    messages = [f"{place}: {where}: {what}" for place, where, what in placed[:MOST_MESSAGES]]
+    if len(placed) > MOST_MESSAGES:
+        more = len(placed) - MOST_MESSAGES
+        messages.append(f"{placed[MOST_MESSAGES][0]}: and so on: {more} more errors from here")
+    return messages
+
+
+def _plain(policy: models.Policy, entries: list[Entry], documents: Documents) -> dict[str, Any]:
+    settings = [
+        _plain_settings(policy, entry, policy.settings[str(entry.keys[1])], documents)
+        for entry in entries
+    ]
+    return {
+        "mode": policy.daemon.mode,
+        "sweep": values.seconds(policy.daemon.sweep),
+        "settings": settings,
+        "services": _plain_services(policy, settings, documents),
+        "warnings": list(_warnings(entries, documents)),
+        "bypasses": list(_bypasses(policy, entries, documents)),
+    }
+
+
+def _plain_settings(
+    policy: models.Policy, entry: Entry, model: models.Settings, documents: Documents
+) -> dict[str, Any]:
+    given = model.model_fields_set
+    return {
+        "name": entry.keys[1],
+        "path": entry.path,
+        "services": model.services,
+        "create": model.create and not is_pattern(entry.path),
+        "on_missing": model.on_missing,
+        "rules": [owned.plain() for owned in entry.owned],
+        "mode": model.mode if "mode" in given else policy.daemon.mode,
+        "origin": documents.origin(entry.keys),
+    }
+
+
+def _plain_services(
+    policy: models.Policy, settings: Sequence[Mapping[str, Any]], documents: Documents
+) -> list[dict[str, Any]]:
+    """Every unit that has a table, then those that settings alone name, with what is default."""
+    origins = {unit: documents.origin(("service", unit)) for unit in policy.service}
+    for entry in settings:
+        for unit in entry["services"]:
+            origins.setdefault(unit, entry["origin"])
+    services = []
+    for unit, origin in origins.items():
+        model = policy.service.get(unit) or models.Service()
+        pairs = ((name, getattr(model.limits, name)) for name in model.limits.model_fields_set)
+        limits = {_limit_name(name): [pair.soft, pair.hard] for name, pair in sorted(pairs)}
+        services.append(
+            {
+                "unit": unit,
+                "apply": model.apply,
+                "when": model.when,
+                "limits": limits,
+                "mode": policy.daemon.mode,
+                "origin": origin,
+            }
+        )
+    return services
+
+
+def _limit_name(name: str) -> str:
+    return models.Limits.model_fields[name].alias or name
+
+
+def _warnings(entries: Sequence[Entry], documents: Documents) -> list[str]:
+    found: list[Fault] = []
+    for same_path in _by_path(entries):
+        owned = [each for entry in same_path for each in entry.owned]
+        found += advice.warnings(same_path[0].path, owned)
+        found += [
+            Fault(entry.keys, "holds no key of the file") for entry in same_path if not entry.owned
+        ]
+    placed = sorted({(documents.place(each.keys), dotted(each.keys), each.what) for each in found})
+    return [f"{place}: {where}: warning: {what}" for place, where, what in placed]
+
+
+def _bypasses(
+    policy: models.Policy, entries: Sequence[Entry], documents: Documents
+) -> Iterator[list[str]]:
+    """Unit and place, for each unit that a held `disableBypassPermissionsMode` may stop."""
+    for entry in entries:
+        for owned in entry.owned:
+            if advice.bypass_is_held(owned):
+                place = f"{documents.place(owned.keys)}: {dotted(owned.keys)}"
+                for unit in policy.settings[str(entry.keys[1])].services:
+                    yield [unit, place]

@@ -1,0 +1,180 @@
+"""What single values of a policy must look like: paths, unit names, durations, limits, pointers.
+
+Each function gives the value in the form that the program uses, or raises `ValueError` with one
+sentence; none of the sentences repeats the value, which may be a secret in the wrong place.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from jada_configd.core.model import Field
+from jada_configd.core.resources import is_pattern
+from jada_configd.core.specs import LimitWord
+from jada_configd.policy.places import Keys
+
+NOFILE_MOST: Final = 2147483584  # sysctl_nr_open_max, fs/file.c: INT_MAX rounded down to 64
+NICE_MOST: Final = 40  # getrlimit(2), RLIMIT_NICE: 20 - nice value
+LONGEST_PATH: Final = 4095  # PATH_MAX less its final NUL
+LONGEST_NAME: Final = 255  # NAME_MAX; a unit name's too (systemd.unit(5))
+SUFFIX_MISSING: Final = "must end in .service"
+SWEEP_LEAST: Final = 1.0  # seconds
+SWEEP_MOST: Final = 86400.0
+
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\@-]*)?")
+_UNIT_TYPES: Final = ".socket .device .mount .automount .swap .target .path .timer .slice .scope"
+_ESCAPE = re.compile(r"~[01]?")
+
+
+def seconds(text: str) -> float:
+    """A duration in seconds."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError('must be a duration such as "250ms", "30s", "5m" or "2h"')
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def sweep(text: str) -> float:
+    """A duration of `daemon.sweep`, in seconds."""
+    value = seconds(text)
+    if not SWEEP_LEAST <= value <= SWEEP_MOST:
+        raise ValueError('must be from "1s" to "24h"')
+    return value
+
+
+def settings_path(text: str, home: str | None) -> str:
+    """An absolute, normal path or glob(7) pattern; `~/` is `home`, where that is given."""
+    if text.startswith("~"):
+        text = _at_home(text, home)
+    if not text.startswith("/"):
+        raise ValueError('must be an absolute path, such as "/home/ubuntu/.claude/settings.json"')
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    if len(text.encode(errors="surrogateescape")) > LONGEST_PATH:
+        raise ValueError(f"is longer than Linux allows ({LONGEST_PATH} bytes)")
+    if text.endswith("/"):
+        raise ValueError("must name a file; it ends with a slash")
+    for component in text[1:].split("/"):
+        _check_component(component)
+    return text
+
+
+def _at_home(text: str, home: str | None) -> str:
+    if not text.startswith("~/"):
+        raise ValueError('must be an absolute path; the home of another user is not looked up by "~"')
+    if home is None:
+        raise ValueError('must be an absolute path; "~/" stands only in a policy loaded with --user')
+    if is_pattern(home):
+        raise ValueError('must be an absolute path; the home directory behind "~/" holds a wildcard')
+    return home.rstrip("/") + text[1:]
+
+
+def _check_component(component: str) -> None:
+    if component == "":
+        raise ValueError("must not hold a double slash")
+    if component in (".", ".."):
+        raise ValueError(f'must not hold a "{component}" component')
+    if "**" in component:
+        raise ValueError('must not hold "**"; a wildcard stands for one component, such as /home/*/')
+    if len(component.encode(errors="surrogateescape")) > LONGEST_NAME:
+        raise ValueError(f"has a component that is longer than Linux allows ({LONGEST_NAME} bytes)")
+    rest = component
+    while "[" in rest:  # glob(7): the first character inside may be `]`, after a `!` too
+        inside = rest[rest.index("[") + 1 :].removeprefix("!")
+        if "]" not in inside[1:]:
+            raise ValueError('has a "[" without its "]"; a "[" itself is written "[[]"')
+        rest = inside[inside.index("]", 1) + 1 :]
+
+
+def unit_name(text: str) -> str:
+    """The name of one service unit (systemd.unit(5))."""
+    if text.endswith(tuple(_UNIT_TYPES.split())):
+        raise ValueError("must be a service; no other sort of unit has a process to hold")
+    stem = text.removesuffix(".service")
+    if not _UNIT.fullmatch(stem):
+        raise ValueError(
+            "must be a unit name: ASCII letters, digits and any of : - _ . \\ @ "
+            "before .service (systemd.unit(5))"
+        )
+    if len(text) > LONGEST_NAME:
+        raise ValueError(f"must be a unit name of at most {LONGEST_NAME} characters")
+    if stem == text:
+        raise ValueError(SUFFIX_MISSING)
+    if stem.endswith("@"):
+        raise ValueError("must be one unit; name an instance of this template")
+    return text
+
+
+def field(pointer: str) -> Field:
+    """The field that a JSON Pointer names (RFC 6901); the whole document is no field."""
+    if not pointer.startswith("/"):
+        raise ValueError('must be a JSON Pointer, such as "/env/ANTHROPIC_MODEL"')
+    if any(escape[0] == "~" for escape in _ESCAPE.finditer(pointer)):
+        raise ValueError('must be a JSON Pointer: "~" itself is written "~0", and "/" "~1"')
+    return tuple(
+        token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/")
+    )
+
+
+def limit_word(value: object) -> LimitWord:
+    """One side of a limit, in the unit of setrlimit(2)."""
+    if value == "infinity" or value == "max":
+        return "infinity" if value == "infinity" else "max"
+    if isinstance(value, str):
+        if value.isdecimal():
+            raise ValueError("must be an integer without quotes")
+        raise ValueError('must be an integer, "infinity" or "max"')
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError('must be an integer, "infinity" or "max"')
+    if value < 0:
+        raise ValueError('must not be negative; no limit at all is "infinity"')
+    if value >= 1 << 63:
+        raise ValueError("must fit into 64 bits")
+    return value
+
+
+def check_pair(soft: LimitWord, hard: LimitWord) -> None:
+    """Refuse a soft limit above its hard limit (setrlimit(2): EINVAL)."""
+    if soft == hard or hard == "infinity":
+        return
+    if soft == "infinity":
+        raise ValueError("soft is infinity and above hard")
+    if soft == "max":
+        raise ValueError('soft is the most that the host gives; hard must then be "max" too')
+    if hard != "max" and soft > hard:
+        raise ValueError(f"soft ({soft}) is above hard ({hard})")
+
+
+def check_reach(limit: str, word: LimitWord) -> None:
+    """Refuse what no Linux accepts for this limit."""
+    if limit == "nofile" and word != "max" and (word == "infinity" or word > NOFILE_MOST):
+        raise ValueError(
+            f"no Linux accepts more than {NOFILE_MOST} open files (the highest fs.nr_open there is); "
+            'the most that this host can give is "max"'
+        )
+    if limit == "nice" and not isinstance(word, str) and word > NICE_MOST:
+        raise ValueError(f"systemd takes at most {NICE_MOST}, which stands for nice -20")
+
+
+def leaf_faults(value: Any) -> Iterator[tuple[Keys, str]]:
+    """What keeps a leaf from being JSON: the keys inside it, and a sentence."""
+    if isinstance(value, list | dict):
+        inside = enumerate(value) if isinstance(value, list) else value.items()
+        for key, each in inside:
+            for keys, what in leaf_faults(each):
+                yield (key, *keys), what
+    elif problem := _scalar_problem(value):
+        yield (), problem
+
+
+def _scalar_problem(value: object) -> str | None:
+    if isinstance(value, str | bool):
+        return None
+    if isinstance(value, int):
+        return None if -(1 << 63) <= value < 1 << 63 else "an integer must fit into 64 bits"
+    if isinstance(value, float):
+        finite = value - value == 0
+        return None if finite else "JSON has no infinity and no nan; write a finite number"
+    return "JSON has no dates and times; write it as a string, in quotes"
