@@ -1,6 +1,6 @@
 """The watcher against the limits of the machine and the ill will of users."""
 
-# ruff: noqa: PTH101, PTH110, PTH115, PTH208
+# ruff: noqa: PTH110, PTH115, PTH208
 # It is about names, modes and links as the system has them
 import errno
 import os
@@ -133,8 +133,7 @@ def as_nobody() -> Iterator[Path]:
     finally:
         if os.getuid() == 0:
             os.seteuid(0)
-        for directory, _, _ in os.walk(home):
-            os.chmod(directory, 0o700)
+        subprocess.run(["chmod", "-R", "u+rwX", home], check=True)
         shutil.rmtree(home)
 
 
