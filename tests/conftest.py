@@ -1,9 +1,14 @@
-"""What holds for every test: root's parts skip for an ordinary user and for nobody else."""
+"""What holds for every test: root's parts skip for nobody else, and the machine stays as it was."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
 
 import pytest
+
+# What a test with a mistake in it would hit first: a link followed to the top, a sysctl not masked.
+PLACES = ("/", "/etc", "/home", "/root", "/run", "/tmp", "/usr", "/var")
+SYSCTLS = ("fs/file-max", "fs/nr_open", "kernel/hostname", "kernel/pid_max")
 
 
 def may_skip() -> bool:
@@ -17,9 +22,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and not may_skip():
         report.outcome = "failed"
@@ -28,9 +31,7 @@ def pytest_runtest_makereport(
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
     if report.skipped and not may_skip():
         report.outcome = "failed"
@@ -40,3 +41,25 @@ def pytest_make_collect_report(
 
 def _reason(said: object) -> object:
     return said[2] if isinstance(said, tuple) else said
+
+
+def _machine() -> Mapping[str, object]:
+    seen: dict[str, object] = {"names in /": sorted(path.name for path in Path("/").iterdir())}
+    for place in PLACES:
+        status = Path(place).stat()
+        seen[place] = f"{status.st_mode:o} {status.st_uid}:{status.st_gid}"
+    for name in SYSCTLS:
+        seen[name] = Path("/proc/sys", name).read_text()
+    return seen
+
+
+@pytest.fixture(autouse=True)
+def machine_stays_as_it_was() -> Iterator[None]:
+    """A test, or another that runs beside it, that changes the machine itself is found out."""
+    before = _machine()
+    yield
+    after = _machine()
+    changed = [
+        f"{key}: {before[key]} became {after[key]}" for key in before if before[key] != after[key]
+    ]
+    assert not changed, f"the machine itself was changed: {'; '.join(changed)}"

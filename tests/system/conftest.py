@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests.system import layers
 from tests.system.host import Host, why_not
 
 
@@ -12,6 +13,26 @@ def machine() -> None:
     """What every system test stands on: a machine that can boot throwaway hosts."""
     if reason := why_not():
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def installed(machine: None) -> layers.Installed:
+    """This checkout, ready to be laid into a host."""
+    return layers.prepare()
+
+
+@pytest.fixture
+def host(installed: layers.Installed) -> Iterator[Host]:
+    """A fresh host with the package in it, for one test."""
+    with Host.boot(overlays=installed.overlays, links=installed.links) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="module")
+def shared_host(installed: layers.Installed) -> Iterator[Host]:
+    """A host with the package in it, for all tests of a module."""
+    with Host.boot(overlays=installed.overlays, links=installed.links) as booted:
+        yield booted
 
 
 @pytest.fixture

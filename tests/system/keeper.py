@@ -45,6 +45,7 @@ def main() -> int:
         say({"problem": str(error)})
         return 1
     finally:
+        join(group.parent)
         remove_control_group(group)
     return 0
 
@@ -70,6 +71,9 @@ def own_control_group() -> Path:
     # Whoever came in from outside the control group namespace sees a path that leads nowhere here.
     start = "" if ours.startswith("/..") else ours.strip("/")
     group = Path(root, start, f"jada-host-{os.getpid()}")
+    for left in group.parent.glob("jada-host-*"):  # by a keeper that was killed itself
+        if not Path("/proc", left.name.rpartition("-")[2]).exists():
+            remove_control_group(left, patience=0)
     (group / "keeper").mkdir(parents=True)
     join(group / "keeper")
     return group
@@ -80,21 +84,22 @@ def join(group: Path) -> None:
     (group / "cgroup.procs").write_text("0")
 
 
-def remove_control_group(group: Path) -> None:
+def remove_control_group(group: Path, patience: float = 5.0) -> None:
     """Remove the group; the kernel takes a moment to forget the processes that were in it.
 
     On a hybrid machine nspawn makes one of the same name in the `name=systemd` hierarchy.
     """
-    join(group.parent)
     mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
     places = [Path(place, group.name) for _, place, kind, *_ in mounts if kind == "cgroup"]
     left = [group, *(place for place in places if place.exists())]
-    deadline = time.monotonic() + 5
-    while any(place.exists() for place in left) and time.monotonic() < deadline:
+    deadline = time.monotonic() + patience
+    while True:
         for place in left:
             for directory, _, _ in os.walk(place, topdown=False):
                 with contextlib.suppress(OSError):
                     Path(directory).rmdir()
+        if time.monotonic() >= deadline or not any(place.exists() for place in left):
+            return
         time.sleep(0.002)
 
 
@@ -107,17 +112,22 @@ def keep(group: Path, console: IO[bytes]) -> None:
             say({"leader": wait_until_booted(notified, nspawn, console)})
             wait_for_the_end(nspawn)
         finally:
-            kill(group)
-            nspawn.wait()
+            end(group, nspawn)
+
+
+def end(group: Path, nspawn: "subprocess.Popen[bytes]") -> None:
+    """Kill what runs in the host, upon which nspawn reaps it and ends; or nspawn too."""
+    deadline = time.monotonic() + 5
+    while nspawn.poll() is None:
+        kill(group / "payload" if time.monotonic() < deadline else group)
+        time.sleep(0.002)
 
 
 def kill(group: Path) -> None:
-    """Kill the container manager and all that runs in the host, and wait until they have gone."""
-    while pids := members(group) - {os.getpid()}:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.002)
+    """Kill every process in a control group and below, but not this one."""
+    for pid in members(group) - {os.getpid()}:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def members(group: Path) -> set[int]:
@@ -134,7 +144,8 @@ def start_nspawn(group: Path, console: IO[bytes]) -> "subprocess.Popen[bytes]":
 
     def prepare() -> None:
         join(group)
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # Upon which nspawn shuts its container down; were it killed, the container would live on.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
     return subprocess.Popen(
         [

@@ -100,7 +100,7 @@ def _python() -> str:
 
 def _pip(*arguments: str) -> None:
     subprocess.run(
-        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments],
+        [sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check", *arguments],
         check=True,
         stdin=subprocess.DEVNULL,
     )
