@@ -246,6 +246,13 @@ def test_a_change_behind_a_link_to_a_directory_is_hinted(
     assert hinted(watcher) == {str(path)}
 
 
+def test_a_write_is_hinted_before_the_file_is_closed(watcher: Watcher, settings: Path) -> None:
+    watcher.watch([str(settings)])
+    with settings.open("r+b", buffering=0) as file:
+        file.write(b"{}")
+        assert hinted(watcher) == {str(settings)}
+
+
 # ---- what comes and goes
 
 

@@ -168,6 +168,22 @@ def test_a_directory_that_may_only_be_gone_through_is_none() -> None:
         watcher.close()
 
 
+def test_in_a_directory_that_may_not_be_read_what_goes_away_is_hinted_all_the_same() -> None:
+    with as_nobody() as home:
+        file, below = home / "closed/settings.json", home / "closed/open/settings.json"
+        below.parent.mkdir(parents=True)
+        for path in (file, below):
+            path.write_text("{}")
+        home.joinpath("closed").chmod(0o300)
+        watcher = Watcher()
+        watcher.watch([str(file), str(below)])
+        file.unlink()
+        assert hinted(watcher) == {str(file)}
+        below.parent.rename(home / "elsewhere")
+        assert hinted(watcher) == {str(below)}
+        watcher.close()
+
+
 def test_a_file_that_may_not_be_read_is_hinted_when_it_may() -> None:
     with as_nobody() as home:
         path = home / "settings.json"
