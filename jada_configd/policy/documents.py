@@ -13,7 +13,7 @@ from jada_configd.policy.phrasing import Place, dotted
 from jada_configd.policy.places import DEEPEST, Keys, Places
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-_LONG_INTEGER = re.compile(r"[0-9][0-9_]{4300}")  # more than int() takes (sys.get_int_max_str_digits)
+_LONG_INTEGER = re.compile(r"[0-9][0-9_]{4300}")  # sys.int_info.default_max_str_digits
 _NAMED = re.compile(r" (?:\(['\"].*\)|['\"].{2,}['\"])(?= twice|$)", re.DOTALL)  # a key: any length
 _REPEATS: Final = ("Cannot overwrite a value", "Duplicate inline table key", "Cannot declare")
 _BYTE_ORDER_MARK: Final = "\ufeff"
@@ -28,15 +28,14 @@ class Documents:
         self._names = [name for name, _ in texts]
         self._places: list[Places] = []
         messages = []
-        for index, (name, raw) in enumerate(texts):
+        for index, (_, raw) in enumerate(texts):
             text = raw.replace("\r\n", "\n")  # as tomllib does, so that offsets agree
             places = Places(text)
             self._places.append(places)
             try:
                 _merge(self.tree, _parsed(text, places))
             except _NotTomlError as error:
-                at = Place(index, *places.line_column(error.offset), name)
-                messages.append(f"{at}: {error.what}")
+                messages.append(f"{self._at(index, error.offset)}: {error.what}")
         if messages:
             raise PolicyError(messages)
         self._latest = {keys: (0, offset) for keys, offset in self._places[0].at.items()}
@@ -54,18 +53,22 @@ class Documents:
             among = self._earliest if isinstance(self.value(keys), dict) else self._latest
             if keys in among:
                 index, offset = among[keys]
-                return Place(index, *self._places[index].line_column(offset), self._names[index])
+                return self._at(index, offset)
             keys = keys[:-1]
-        return Place(0, 1, 1, self._names[0])
+        return self._at(0, 0)
+
+    def _at(self, index: int, offset: int) -> Place:
+        line, column = self._places[index].line_column(offset)
+        return Place(index, line, column, self._names[index])
 
     def origin(self, keys: Keys) -> str:
         """File and line, `policy.toml:7`."""
         place = self.place(keys)
         return f"{place.name}:{place.line}"
 
-    def value(self, keys: Keys) -> Any:
+    def value(self, keys: Keys) -> object:
         """What the keys lead to, or None."""
-        here: Any = self.tree
+        here: object = self.tree
         for key in keys:
             if isinstance(here, dict) and isinstance(key, str):
                 here = here.get(key)
@@ -85,7 +88,7 @@ class _NotTomlError(Exception):
 
 def _parsed(text: str, places: Places) -> dict[str, Any]:
     if text.startswith(_BYTE_ORDER_MARK):
-        raise _NotTomlError(0, "not TOML: begins with a byte order mark; save it as UTF-8 without one")
+        raise _NotTomlError(0, "not TOML: begins with a byte order mark; save it without one")
     if places.too_deep is not None:
         raise _NotTomlError(places.too_deep, f"not read: nested more than {DEEPEST} levels deep")
     try:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from jada_configd import __version__
 from jada_configd.policy import models, values
@@ -12,7 +13,7 @@ from jada_configd.policy.phrasing import Fault, dotted, near, quoted, sort_of, s
 from jada_configd.policy.places import Keys
 
 # What the language will have, and this version does not: an error, but not a spelling mistake.
-_LATER: Final = {
+_LATER: Final[dict[Keys, set[str]]] = {
     (): {"aws", "login", "sysctl"},
     ("daemon",): {"canary"},
     ("service",): {"health", "live", "usage"},
@@ -32,7 +33,7 @@ _SORTS: Final = {
 
 
 def translated(error: ValidationError, documents: Documents) -> Iterable[Fault]:
-    """Each fault once; `Keys` lead to something that is in the tree, or to what is missing in it."""
+    """Each fault once; its keys lead to what is in the tree, or to what is missing."""
     found = error.errors(include_url=False)
     unquoted = _unquoted_units(documents.tree)
     yield from (_unquoted_fault(name, rest) for name, rest in unquoted.items())
@@ -42,7 +43,7 @@ def translated(error: ValidationError, documents: Documents) -> Iterable[Fault]:
             continue
         if each["type"] != "missing":
             keys = _present(keys, documents)
-        yield Fault(keys, _sentence(keys, each["type"], each, documents))
+        yield Fault(keys, _sentence(keys, each, documents))
 
 
 def _present(keys: Keys, documents: Documents) -> Keys:
@@ -52,8 +53,8 @@ def _present(keys: Keys, documents: Documents) -> Keys:
     return keys
 
 
-def _sentence(keys: Keys, kind: str, error: Any, documents: Documents) -> str:
-    value = documents.value(keys)
+def _sentence(keys: Keys, error: ErrorDetails, documents: Documents) -> str:
+    kind, value = error["type"], documents.value(keys)
     if kind == "missing":
         return "is missing" if keys != ("version",) else "is missing; it is 1"
     if kind == "extra_forbidden":
@@ -76,7 +77,7 @@ def _sentence(keys: Keys, kind: str, error: Any, documents: Documents) -> str:
 
 def _one_of(keys: Keys, value: object) -> str:
     if keys == ("version",):
-        return f"must be 1, the version of the policy language that jada-configd {__version__} reads"
+        return f"must be 1, the version of the language that jada-configd {__version__} reads"
     words = _words(keys)
     *most, last = [quoted(word) for word in words]
     near_by = suggestion(value, words) if isinstance(value, str) else ""
@@ -153,8 +154,9 @@ def _unquoted_units(tree: dict[str, Any]) -> dict[str, Keys]:
     found: dict[str, Keys] = {}
     for name, table in services.items():
         rest: Keys = ()
-        while isinstance(table, dict) and len(table) == 1:
-            ((key, table),) = table.items()
+        inside = table
+        while isinstance(inside, dict) and len(inside) == 1:
+            ((key, inside),) = inside.items()
             rest = (*rest, key)
             if key == "service":
                 found[name] = rest
@@ -164,6 +166,4 @@ def _unquoted_units(tree: dict[str, Any]) -> dict[str, Keys]:
 
 def _unquoted_fault(name: str, rest: Keys) -> Fault:
     unit = ".".join([name, *map(str, rest)])
-    return Fault(
-        ("service", name), f"a unit name stands in quotes: [service.{quoted(unit)}]"
-    )
+    return Fault(("service", name), f"a unit name stands in quotes: [service.{quoted(unit)}]")

@@ -74,6 +74,8 @@ _WORD_SCHEMA = {
     ]
 }
 Word = Annotated[LimitWord, PlainValidator(values.limit_word), WithJsonSchema(_WORD_SCHEMA)]
+
+
 class Table(BaseModel):
     """A table of which every key is known and every value is of the very type."""
 
@@ -137,7 +139,7 @@ class Settings(Table):
         "the first.",
     )
     include: dict[str, Any] = Field(default={}, description="Lists that must have these members.")
-    exclude: dict[str, Any] = Field(default={}, description="Lists that must not have these members.")
+    exclude: dict[str, Any] = Field(default={}, description="Lists that must not have these.")
 
 
 class Pair(Table):
@@ -159,7 +161,7 @@ Limit = Annotated[
 ]
 
 
-def _limit(description: str, alias: str | None = None) -> Any:
+def _limit(description: str, alias: str | None = None) -> Any:  # noqa: ANN401 - as Field is
     return Field(None, description=description, alias=alias, json_schema_extra=_without_default)
 
 
@@ -211,7 +213,7 @@ class Policy(Table):
 
     version: Literal[1] = Field(description="The version of the policy language.")
     daemon: Daemon = Field(
-        default=Daemon(),
+        default=Daemon(mode="enforce", sweep="5m"),
         description="What the daemon does, and how often.",
         json_schema_extra=_without_default,
     )
@@ -219,7 +221,7 @@ class Policy(Table):
         default={}, description="Settings files, each under a name of your own."
     )
     service: dict[UnitName, Service] = Field(
-        default={}, description='Service units, each under its name in quotes: [service."X.service"].'
+        default={}, description='Units, each under its name in quotes: [service."X.service"].'
     )
 
 

@@ -144,19 +144,22 @@ class Places:
                 case ",":
                     fresh = True
                 case word:
-                    if fresh and counts[-1] >= 0:
-                        path = (*open_paths[-1], counts[-1])
-                        self.at[path] = position
+                    if fresh:  # in an array, for that of a table is dealt with above
+                        path = self._element(open_paths[-1], counts[-1], position)
                         counts[-1] += 1
-                        fresh = False
                     if word in ("[", "{"):
                         open_paths.append(path)
                         counts.append(0 if word == "[" else -1)
-                        fresh = True
-                        if len(path) > DEEPEST:
-                            self.too_deep = position
+                    fresh = word in ("[", "{")
             position = token.end()
         return position
+
+    def _element(self, array: Keys, index: int, position: int) -> Keys:
+        path = (*array, index)
+        self.at[path] = position
+        if len(path) > DEEPEST:
+            self.too_deep = position
+        return path
 
 
 def _skip(text: str, position: int) -> int:

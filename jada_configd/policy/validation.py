@@ -15,6 +15,7 @@ from jada_configd.policy.phrasing import Fault, dotted
 from jada_configd.policy.places import Keys
 
 MOST_MESSAGES: Final = 1000
+_DEFAULT_SERVICE: Final = models.Service.model_validate({})
 _AGREE: Final = ("create", "mode", "on_missing")  # two entries of one file must say the same
 
 
@@ -156,7 +157,7 @@ def _plain_services(
             origins.setdefault(unit, entry["origin"])
     services = []
     for unit, origin in origins.items():
-        model = policy.service.get(unit) or models.Service()
+        model = policy.service.get(unit) or _DEFAULT_SERVICE
         pairs = ((name, getattr(model.limits, name)) for name in model.limits.model_fields_set)
         limits = {_limit_name(name): [pair.soft, pair.hard] for name, pair in sorted(pairs)}
         services.append(

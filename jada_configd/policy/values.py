@@ -6,7 +6,7 @@ sentence; none of the sentences repeats the value, which may be a secret in the 
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from jada_configd.core.model import Field
 from jada_configd.core.resources import is_pattern
@@ -63,11 +63,11 @@ def settings_path(text: str, home: str | None) -> str:
 
 def _at_home(text: str, home: str | None) -> str:
     if not text.startswith("~/"):
-        raise ValueError('must be an absolute path; the home of another user is not looked up by "~"')
+        raise ValueError('must be an absolute path; "~" is for the own home alone')
     if home is None:
-        raise ValueError('must be an absolute path; "~/" stands only in a policy loaded with --user')
+        raise ValueError('must be an absolute path; "~/" is for policies loaded with --user')
     if is_pattern(home):
-        raise ValueError('must be an absolute path; the home directory behind "~/" holds a wildcard')
+        raise ValueError('must be an absolute path; the home behind "~/" holds a wildcard')
     return home.rstrip("/") + text[1:]
 
 
@@ -77,9 +77,9 @@ def _check_component(component: str) -> None:
     if component in (".", ".."):
         raise ValueError(f'must not hold a "{component}" component')
     if "**" in component:
-        raise ValueError('must not hold "**"; a wildcard stands for one component, such as /home/*/')
+        raise ValueError('must not hold "**"; a wildcard is one component at most, as in /home/*/')
     if len(component.encode(errors="surrogateescape")) > LONGEST_NAME:
-        raise ValueError(f"has a component that is longer than Linux allows ({LONGEST_NAME} bytes)")
+        raise ValueError(f"has a component longer than Linux allows ({LONGEST_NAME} bytes)")
     rest = component
     while "[" in rest:  # glob(7): the first character inside may be `]`, after a `!` too
         inside = rest[rest.index("[") + 1 :].removeprefix("!")
@@ -113,21 +113,20 @@ def field(pointer: str) -> Field:
         raise ValueError('must be a JSON Pointer, such as "/env/ANTHROPIC_MODEL"')
     if any(escape[0] == "~" for escape in _ESCAPE.finditer(pointer)):
         raise ValueError('must be a JSON Pointer: "~" itself is written "~0", and "/" "~1"')
-    return tuple(
-        token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/")
-    )
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/"))
 
 
 def limit_word(value: object) -> LimitWord:
     """One side of a limit, in the unit of setrlimit(2)."""
-    if value == "infinity" or value == "max":
-        return "infinity" if value == "infinity" else "max"
-    if isinstance(value, str):
-        if value.isdecimal():
-            raise ValueError("must be an integer without quotes")
-        raise ValueError('must be an integer, "infinity" or "max"')
+    if value == "infinity":
+        return "infinity"
+    if value == "max":
+        return "max"
+    if isinstance(value, str) and value.isdecimal():
+        raise ValueError("must be an integer without quotes")
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError('must be an integer, "infinity" or "max"')
+        # pydantic takes a ValueError for a fault and a TypeError for a bug
+        raise ValueError('must be an integer, "infinity" or "max"')  # noqa: TRY004
     if value < 0:
         raise ValueError('must not be negative; no limit at all is "infinity"')
     if value >= 1 << 63:
@@ -137,7 +136,7 @@ def limit_word(value: object) -> LimitWord:
 
 def check_pair(soft: LimitWord, hard: LimitWord) -> None:
     """Refuse a soft limit above its hard limit (setrlimit(2): EINVAL)."""
-    if soft == hard or hard == "infinity":
+    if hard == "infinity" or soft == hard:  # noqa: PLR1714 - so that mypy follows
         return
     if soft == "infinity":
         raise ValueError("soft is infinity and above hard")
@@ -151,14 +150,14 @@ def check_reach(limit: str, word: LimitWord) -> None:
     """Refuse what no Linux accepts for this limit."""
     if limit == "nofile" and word != "max" and (word == "infinity" or word > NOFILE_MOST):
         raise ValueError(
-            f"no Linux accepts more than {NOFILE_MOST} open files (the highest fs.nr_open there is); "
-            'the most that this host can give is "max"'
+            f"no Linux accepts more than {NOFILE_MOST} files, the highest fs.nr_open there is; "
+            'the most that a host gives is "max"'
         )
     if limit == "nice" and not isinstance(word, str) and word > NICE_MOST:
         raise ValueError(f"systemd takes at most {NICE_MOST}, which stands for nice -20")
 
 
-def leaf_faults(value: Any) -> Iterator[tuple[Keys, str]]:
+def leaf_faults(value: object) -> Iterator[tuple[Keys, str]]:
     """What keeps a leaf from being JSON: the keys inside it, and a sentence."""
     if isinstance(value, list | dict):
         inside = enumerate(value) if isinstance(value, list) else value.items()
