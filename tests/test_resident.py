@@ -1,0 +1,20 @@
+"""What the resident process carries: nothing that is heavy and needed only once or by a few."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+HEAVY = {"asyncio", "boto3", "email", "http", "pydantic", "rich", "ssl", "subprocess", "unittest"}
+
+
+@pytest.mark.parametrize("module", ["cli", "daemon", "assembly", "verbs.run", "verbs.passes"])
+def test_nothing_heavy_is_imported_with(module: str) -> None:
+    listing = f"import sys, jada_configd.{module}; print(*sorted(sys.modules), sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", listing], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.splitlines()}
+    assert not loaded & HEAVY
