@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jada_configd.core.actions import StartJob
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.report import Event
 from jada_configd.core.resources import Scope
+from jada_configd.core.specs import Policy
+from jada_configd.errors import HostError
 from jada_configd.host.directories import Directories
 from jada_configd.host.files import Files
 from jada_configd.host.machine import MachineReader, MachineWriter
@@ -17,6 +19,7 @@ from jada_configd.host.systemd import Systemd
 from jada_configd.host.watch import Watcher
 from jada_configd.loop import Loop, World
 from jada_configd.memory import Memory
+from jada_configd.policy import bypass_warnings
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
 
@@ -43,6 +46,22 @@ class Assembly:
         """Keep what is worth keeping beyond this process."""
         self.memory.save_debts(self.ledger)
         self.memory.save_known(self.ledger)
+
+    def advise(self, policy: Policy) -> Policy:
+        """The policy with the warnings that only the host can give."""
+        if self.systemd is None or not policy.bypasses:
+            return policy
+        found = bypass_warnings(policy, self._commands_of)
+        return replace(policy, warnings=(*policy.warnings, *found))
+
+    def _commands_of(self, unit: str) -> list[tuple[str, ...]]:
+        """What the unit is started with, and what runs."""
+        try:
+            fact = self.reader.unit(unit)
+            process = self.reader.process(fact.main_pid) if fact.main_pid else None
+        except HostError:
+            return []
+        return [fact.command, *([process.command] if process is not None else [])]
 
     def troubles(self) -> list[str]:
         """What keeps the parts from doing their work, one sentence each."""

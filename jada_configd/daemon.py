@@ -194,6 +194,7 @@ class Daemon:
         self._retry_ns = NEVER_NS
         self._retries = 0
         self._policy_loaded = clock()
+        policy = self._assembly.advise(policy)
         self._loop.enforce(policy, cause)
         self._tell(PolicyLoaded(policy.path, policy.revision, policy.warnings))
 

@@ -5,6 +5,7 @@ is at that moment.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from jada_configd.core.ledger import Ledger, debt_of
 from jada_configd.core.model import Drift, Resource, pointer
@@ -36,18 +37,28 @@ class TakeUp:
         Each resource comes with the digest of its rules. Saved before anything is changed.
         """
         for resource, rules in resources:
-            if isinstance(resource.spec, SettingsSpec) and resource.spec.services:
+            if isinstance(resource.spec, SettingsSpec | DropIn) and services_of(resource):
                 self._ledger.begin(str(resource.id), rules)
         self.save()
 
     def end(self, resource: Resource) -> None:
-        """The correction did not happen, or all that it asks is noted."""
+        """The correction certainly did not happen."""
         self._ledger.end(str(resource.id))
 
     def corrected(
-        self, resource: Resource, drift: Drift, right_ns: int | None, done_ns: int
+        self,
+        resource: Resource,
+        drift: Drift,
+        right_ns: int | None,
+        done_ns: int,
+        *,
+        by_us: bool = True,
     ) -> None:
-        """The resource was right at `right_ns` (None: unknown) and is again since `done_ns`."""
+        """The resource was right at `right_ns` (None: unknown) and is right again since `done_ns`.
+
+        Where somebody else put it right (`by_us` False) a service is asked to take that up only if
+        it may have read what was wrong.
+        """
         if not isinstance(resource.spec, SettingsSpec | DropIn):
             return
         fields = tuple(pointer(change.field) for change in drift.changes)
@@ -57,20 +68,28 @@ class TakeUp:
             # seen at the process itself, so the file asks for nothing but what `always` says.
             if spec is None or (isinstance(resource.spec, DropIn) and spec.when != "always"):
                 continue
-            self._owe(spec, right_ns, done_ns, fields)
+            self._owe(spec if by_us else replace(spec, when="stale"), right_ns, done_ns, fields)
         self.end(resource)
         self.save()
 
-    def restart(self, unit: str, drift: Drift, now_ns: int) -> bool:
-        """Ask for a restart in place of what the kernel refused; False where one did not help."""
-        wanted = repr(drift.changes)
-        if self._ledger.tried(unit, wanted):
-            return False
+    def restart(self, unit: str, drift: Drift, now_ns: int) -> str | None:
+        """Ask for a restart in place of what the kernel refused; None, or why there is none.
+
+        Of what one restart did not bring, no second one is made.
+        """
+        spec = self.services.get(unit)
+        if spec is None or spec.apply in ("none", "reload"):
+            return f"a restart of {unit} by hand would bring it"
+        wanted = frozenset(f"{pointer(each.field)} {each.want}" for each in drift.changes)
+        tried = self._ledger.tried(unit, wanted)
         self._ledger.trying(unit, wanted)
-        fields = tuple(pointer(change.field) for change in drift.changes)
-        self._ask(unit, Owed(stale=True, since_ns=now_ns, fields=fields))
+        if not tried:
+            fields = tuple(pointer(change.field) for change in drift.changes)
+            self._ask(unit, Owed(stale=True, since_ns=now_ns, fields=fields))
         self.save()
-        return True
+        if tried and self._ledger.owed(unit) is None:
+            return f"a restart of {unit} did not bring it either"
+        return None
 
     def save(self) -> None:
         """Make the ledger last, if it has changed."""

@@ -2,8 +2,8 @@
 
 The question behind it: could a process of this unit have read a wrong value? Only looks count as
 knowledge, never hints. A look that finds the owned values right proves them right at its beginning;
-a process that started between the last such moment and the correction may have read a wrong one
-(contract of `when`). All moments are CLOCK_MONOTONIC in nanoseconds, the clock of systemd's own
+a process that started or reloaded between the last such moment and the correction may have read a
+wrong one (contract of `when`). All moments are CLOCK_MONOTONIC in nanoseconds, the clock of systemd's own
 `ExecMainStartTimestampMonotonic`, so the ledger is worth something within one boot only.
 """
 
@@ -15,20 +15,21 @@ from typing import Any
 from jada_configd.core.seams import Owed, UnitFact
 from jada_configd.core.specs import ServiceSpec
 
-# systemd takes its time stamp when it forks, we take ours before we read: two clocks readings on
+# systemd takes its time stamp when it forks, we take ours before we read: two clock readings on
 # two processors, and a service that reads its file some microseconds after. A process that started
 # this close to either end counts as stale.
 _SLACK_NS = 1_000_000
 
-_RUNNING = frozenset({"active", "reloading", "activating", "deactivating"})
+_AT_REST = frozenset({"inactive", "failed"})
+_NEVER_YET = 1 << 63  # later than any moment
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The rules (by digest) that held, and when they were last seen to hold."""
+    """The rules (by digest) that held, and when they were last seen to hold; None: never."""
 
     rules: str
-    right_ns: int
+    right_ns: int | None
 
 
 class Ledger:
@@ -36,9 +37,9 @@ class Ledger:
 
     def __init__(self) -> None:
         self._known: dict[str, Known] = {}
-        self._begun: dict[str, int | None] = {}
+        self._begun: dict[str, Known] = {}
         self._owed: dict[str, Owed] = {}
-        self._tried: dict[str, str] = {}
+        self._tried: dict[str, frozenset[str]] = {}
         self.changed = False
 
     def right(self, resource: str, rules: str, at_ns: int) -> None:
@@ -47,22 +48,24 @@ class Ledger:
 
     def right_since(self, resource: str, rules: str) -> int | None:
         """The last moment at which the values under these rules were known to be right, or None."""
-        known = self._known.get(resource)
-        return known.right_ns if known is not None and known.rules == rules else None
+        each = (self._known.get(resource), self._begun.get(resource))
+        known = (one.right_ns for one in each if one is not None and one.rules == rules)
+        return max((right_ns for right_ns in known if right_ns is not None), default=None)
 
     def begin(self, resource: str, rules: str) -> None:
         """A correction begins: whoever finds this after a crash knows that one may have happened."""
-        self._begun.setdefault(resource, self.right_since(resource, rules))
-        self.changed = True
+        if resource not in self._begun:
+            self._begun[resource] = Known(rules, self.right_since(resource, rules))
+            self.changed = True
 
     def end(self, resource: str) -> None:
         """The correction is done and what it asks of services is in the ledger."""
-        if self._begun.pop(resource, _NOTHING) is not _NOTHING:
+        if self._begun.pop(resource, None) is not None:
             self.changed = True
 
-    def begun(self) -> Mapping[str, int | None]:
-        """Corrections that were begun and never ended, with the last moment before that was right."""
-        return dict(self._begun)
+    def has_begun(self, resource: str) -> bool:
+        """Whether a correction was begun and may have been made, while nothing is asked for it yet."""
+        return resource in self._begun
 
     def owed(self, unit: str) -> Owed | None:
         """What the unit has not taken up yet."""
@@ -82,10 +85,13 @@ class Ledger:
         if self._owed.pop(unit, None) is not None:
             self.changed = True
 
-    def reloaded(self, unit: str) -> None:
-        """A reload ended well: it settles what a reload can settle, and no staleness."""
+    def reloaded(self, unit: str, begun_ns: int | None = None) -> None:
+        """A reload ended well: it settles what a reload can settle, and no staleness.
+
+        `begun_ns` is when it began; what was corrected since then it may have missed.
+        """
         debt = self._owed.get(unit)
-        if debt is None:
+        if debt is None or (begun_ns is not None and debt.since_ns > begun_ns):
             return
         if debt.stale:
             self._owed[unit] = replace(debt, reloaded=True)
@@ -93,26 +99,27 @@ class Ledger:
         else:
             self.settle(unit)
 
-    def tried(self, unit: str, wanted: str) -> bool:
-        """Whether a restart was already made for just this, so that another would not help."""
-        return self._tried.get(unit) == wanted
+    def tried(self, unit: str, wanted: frozenset[str]) -> bool:
+        """Whether a restart was already made for all of this, so that another would not help."""
+        return wanted <= self._tried.get(unit, frozenset())
 
-    def trying(self, unit: str, wanted: str | None) -> None:
-        """A restart is made for this; None forgets, because what was wanted has come true."""
-        if wanted is None:
-            if self._tried.pop(unit, None) is not None:
-                self.changed = True
-        elif self._tried.get(unit) != wanted:
+    def trying(self, unit: str, wanted: frozenset[str]) -> None:
+        """A restart is made, or was, for these, and they are still wanted; what is not has come true."""
+        if wanted == self._tried.get(unit, frozenset()):
+            return
+        self.changed = True
+        if wanted:
             self._tried[unit] = wanted
-            self.changed = True
+        else:
+            del self._tried[unit]
 
     def debts(self, boot: str) -> dict[str, Any]:
         """Debts and begun corrections as plain JSON; moments mean something in that boot only."""
         return {
             "boot": boot,
-            "begun": dict(self._begun),
+            "begun": {name: [each.rules, each.right_ns] for name, each in self._begun.items()},
             "owed": {unit: asdict(debt) for unit, debt in self._owed.items()},
-            "tried": dict(self._tried),
+            "tried": {unit: sorted(wanted) for unit, wanted in self._tried.items()},
         }
 
     def known(self, boot: str) -> dict[str, Any]:
@@ -128,18 +135,13 @@ class Ledger:
         ledger = cls()
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             if debts and debts["boot"] == boot:
-                owed = {
-                    unit: Owed(**{**debt, "fields": tuple(debt["fields"])})
-                    for unit, debt in debts["owed"].items()
-                }
-                ledger._begun = dict(debts["begun"])
-                ledger._tried = dict(debts["tried"])
-                ledger._owed = owed
+                begun = _known_of(debts["begun"])
+                owed = {unit: _owed_of(debt) for unit, debt in debts["owed"].items()}
+                tried = {unit: frozenset(map(str, each)) for unit, each in debts["tried"].items()}
+                ledger._begun, ledger._owed, ledger._tried = begun, owed, tried
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             if known and known["boot"] == boot:
-                ledger._known = {
-                    name: Known(str(rules), int(at)) for name, (rules, at) in known["known"].items()
-                }
+                ledger._known = _known_of(known["known"])
         return ledger
 
     def pay_off(self, fact: UnitFact) -> None:
@@ -147,26 +149,36 @@ class Ledger:
         debt = self._owed.get(fact.name)
         if debt is None:
             return
-        if not runs(fact) or started_ns(fact) > debt.since_ns + _SLACK_NS:
+        if not runs(fact) or first_started_ns(fact) > debt.since_ns + _SLACK_NS:
             self.settle(fact.name)
 
     def forget_others(self, resources: frozenset[str], units: frozenset[str]) -> None:
         """Drop what is known of resources and units that the policy no longer holds."""
         self._known = {name: known for name, known in self._known.items() if name in resources}
-        self._begun = {name: since for name, since in self._begun.items() if name in resources}
+        self._begun = {name: known for name, known in self._begun.items() if name in resources}
         self._owed = {unit: debt for unit, debt in self._owed.items() if unit in units}
+        self._tried = {unit: wanted for unit, wanted in self._tried.items() if unit in units}
 
 
-_NOTHING = object()
+def _known_of(plain: Mapping[str, Any]) -> dict[str, Known]:
+    return {
+        name: Known(str(rules), None if at_ns is None else int(at_ns))
+        for name, (rules, at_ns) in plain.items()
+    }
+
+
+def _owed_of(plain: Mapping[str, Any]) -> Owed:
+    fields = tuple(map(str, plain["fields"]))
+    return Owed(bool(plain["stale"]), int(plain["since_ns"]), fields, bool(plain["reloaded"]))
 
 
 def runs(fact: UnitFact) -> bool:
-    """Whether processes of the unit may be there."""
-    return fact.active_state in _RUNNING
+    """Whether processes of the unit may be there; a state that is not known counts as running."""
+    return fact.active_state not in _AT_REST
 
 
-def started_ns(fact: UnitFact) -> int:
-    """When the earliest process that may have read a file began to.
+def first_started_ns(fact: UnitFact) -> int:
+    """When the earliest process that may have read a file began to; 0 where nobody can tell.
 
     While a unit is activating its `ExecStartPre=` counts; a unit without a main process
     (`Type=oneshot`, `RemainAfterExit=`) is as old as its activation.
@@ -176,15 +188,31 @@ def started_ns(fact: UnitFact) -> int:
     return fact.main_started_ns
 
 
+def last_began_ns(fact: UnitFact) -> int:
+    """When a process of the unit last began to read: by starting, or by a reload.
+
+    A running unit changes its state when its activation or a reload ends, so that is the latest.
+    Where more may start at any moment (before the main process, within a reload) it is never yet.
+    """
+    if fact.active_state == "reloading" or (
+        fact.active_state == "activating" and not fact.main_pid
+    ):
+        return _NEVER_YET
+    stops = fact.active_state == "deactivating"
+    changed_ns = 0 if stops else fact.state_changed_ns
+    return max(first_started_ns(fact), fact.main_started_ns, changed_ns)
+
+
 def is_stale(fact: UnitFact, right_ns: int | None, corrected_ns: int) -> bool:
     """Whether a process of the unit may have read a value between being right and being corrected.
 
-    A process that started before the values were last known to be right read right ones; with
-    `right_ns` None nothing is known, and every process that runs counts as stale.
+    A process that read before the values were last known to be right read right ones; with
+    `right_ns` None, or no moment of its start, nothing is known and what runs counts as stale.
     """
-    if not runs(fact) or started_ns(fact) > corrected_ns + _SLACK_NS:
+    first_ns = first_started_ns(fact)
+    if not runs(fact) or first_ns > corrected_ns + _SLACK_NS:
         return False
-    return right_ns is None or started_ns(fact) >= right_ns - _SLACK_NS
+    return right_ns is None or not first_ns or last_began_ns(fact) >= right_ns - _SLACK_NS
 
 
 def debt_of(

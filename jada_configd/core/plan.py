@@ -20,11 +20,13 @@ class Plan:
     """Actions that mend one drift; with none of them, `waits` says what it waits for.
 
     `or_restart` names a unit whose restart would do the same where the kernel refuses the actions.
+    `under_way`: what it waits for ends by itself, and that end is an event.
     """
 
     actions: tuple[Action, ...] = ()
     waits: str | None = None
     or_restart: str | None = None
+    under_way: bool = False
 
 
 # Content that is lost otherwise comes first; files before systemd reads them, systemd before the

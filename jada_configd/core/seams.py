@@ -64,6 +64,7 @@ class UnitFact:
     main_pid: int = 0
     main_started_ns: int = 0
     activating_since_ns: int = 0  # InactiveExitTimestampMonotonic: ExecStartPre= counts too
+    state_changed_ns: int = 0  # StateChangeTimestampMonotonic: the end of a reload is one, too
     restarts: int = 0
     can_reload: bool = False
     need_daemon_reload: bool = False

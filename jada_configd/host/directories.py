@@ -18,6 +18,7 @@ class Directories:
     state: str
     runtime: str
     units: str
+    home: str | None  # what `~/` stands for in a policy; None where it stands for nothing
 
     @property
     def policy(self) -> str:
@@ -47,8 +48,8 @@ def directories(*, user: bool, root: str = "/", environ: Mapping[str, str]) -> D
         environ = {}
     else:
         prefix = ""
+    home = home_directory(environ) if user else None
     if user:
-        home = home_directory(environ)
         configuration = environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
         state = environ.get("XDG_STATE_HOME") or f"{home}/.local/state"
         runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
@@ -62,6 +63,7 @@ def directories(*, user: bool, root: str = "/", environ: Mapping[str, str]) -> D
         _handed(environ, "STATE_DIRECTORY") or f"{prefix}{state}/{NAME}",
         _handed(environ, "RUNTIME_DIRECTORY") or f"{prefix}{runtime}/{NAME}",
         units,
+        home,
     )
 
 

@@ -2,7 +2,13 @@
 
 from collections.abc import Callable
 
-from jada_configd.core.actions import KeepEvidence, RemoveFile, ReplaceFile, SetProcessLimit, StartJob
+from jada_configd.core.actions import (
+    KeepEvidence,
+    RemoveFile,
+    ReplaceFile,
+    SetProcessLimit,
+    StartJob,
+)
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.seams import Ceiling, FileFact, Owed, ProcessFact, UnitFact
 from jada_configd.errors import ManagerGone

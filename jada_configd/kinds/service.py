@@ -57,7 +57,7 @@ class ServiceKind:
         if how is None:
             return Plan(waits=f"a restart of {spec.unit} by hand (apply = {spec.apply!r})")
         if evidence.unit.job:
-            return Plan(waits=f"the job that {spec.unit} has in hand")
+            return Plan(waits=f"the job that {spec.unit} has in hand", under_way=True)
         return Plan((StartJob(spec.unit, how),))
 
 

@@ -1,0 +1,90 @@
+"""Which events are worth a journal record, and what it says; `journal.py` sends it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from jada_configd.core.model import pointer
+from jada_configd.core.report import (
+    Event,
+    PolicyLoaded,
+    PolicyRejected,
+    Reconciled,
+    Report,
+    ServiceApplied,
+)
+from jada_configd.core.wording import change_line, escaped, seconds
+
+Send: TypeAlias = Callable[[str, str, int, Mapping[str, str | Sequence[str]]], None]
+
+ERROR: Final = 3  # priorities as in syslog(3)
+WARNING: Final = 4
+NOTICE: Final = 5
+INFO: Final = 6
+_CHANGES_SHOWN: Final = 8
+
+
+class Records:
+    """Tells the journal each event once; a pass that found nothing new has none."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def handle(self, event: Event) -> None:
+        """Send the record of an event."""
+        match event:
+            case Reconciled(report):
+                self._reconciled(report)
+            case ServiceApplied():
+                self._applied(event)
+            case PolicyLoaded():
+                self._send("policy-loaded", _loaded(event), NOTICE, {})
+            case PolicyRejected():
+                text = f"{escaped(event.path)} does not load:\n" + "\n".join(event.messages)
+                self._send("policy-rejected", text, ERROR, {})
+
+    def close(self) -> None:
+        """Nothing is kept open here."""
+
+    def _reconciled(self, report: Report) -> None:
+        identity = escaped(str(report.resource.id))
+        fields = {
+            "JADA_RESOURCE": str(report.resource.id),
+            "JADA_FIELD": [pointer(change.field) for change in report.drift.changes],
+        }
+        changes = _changes(report)
+        match report.result:
+            case "corrected":
+                took = seconds((report.corrected_ns - report.detected_ns) / 1e9)
+                self._send("corrected", f"corrected {identity}{changes} ({took})", NOTICE, fields)
+            case "failed":
+                text = f"cannot correct {identity}{changes}: {escaped(report.problem or '')}"
+                more = {"JADA_TRACEBACK": report.traceback} if report.traceback else {}
+                self._send("failed", text, ERROR, {**fields, **more})
+            case "drifted" | "reported":
+                why = f": {escaped(report.problem)}" if report.problem else ""
+                self._send("drift", f"drift in {identity}{changes}{why}", WARNING, fields)
+            case "waiting" if report.again_ns is None:
+                text = f"drift in {identity}{changes}: {escaped(report.problem or '')}"
+                self._send("drift", text, WARNING, fields)
+
+    def _applied(self, event: ServiceApplied) -> None:
+        took = seconds(event.seconds)
+        fields = {"JADA_RESOURCE": f"service:{event.unit}", "JADA_FIELD": event.fields}
+        if event.job_result == "done":
+            text = f"{event.how} of {escaped(event.unit)} is done ({took})"
+            self._send("service-applied", text, NOTICE, fields)
+        else:
+            text = f"{event.how} of {escaped(event.unit)} ended: {event.job_result} ({took})"
+            self._send("failed", text, ERROR, fields)
+
+
+def _loaded(event: PolicyLoaded) -> str:
+    return "\n".join([f"{escaped(event.path)} is in force, {event.revision}", *event.warnings])
+
+
+def _changes(report: Report) -> str:
+    """The changes in one piece of text: as many as a line bears, and how many more."""
+    shown = [change_line(change) for change in report.drift.changes[:_CHANGES_SHOWN]]
+    more = len(report.drift.changes) - len(shown)
+    text = "; ".join([*shown, *([f"and {more} more"] if more else [])])
+    return f": {text}" if text else ""

@@ -1,0 +1,127 @@
+"""`check` and `apply`: one pass, looked at or carried out."""
+
+import argparse
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from jada_configd.assembly import assemble
+from jada_configd.core.model import ResourceId
+from jada_configd.core.report import Event, Reconciled, Report, ServiceApplied
+from jada_configd.core.resources import resolve
+from jada_configd.core.specs import Policy
+from jada_configd.core.status import overall, resource_plain
+from jada_configd.errors import Busy, HostError, PolicyError
+from jada_configd.host.directories import directories
+from jada_configd.render import passed
+from jada_configd.verbs.output import complain, painter, print_json
+from jada_configd.verbs.sources import load
+
+APPLY_MOST_NS: Final = 600_000_000_000  # longer than any start that systemd allows by default
+LOCK_SECONDS: Final = 30.0
+IN_SYNC, FAILURE, DRIFT = 0, 1, 2
+
+
+def check(options: argparse.Namespace) -> int:
+    """Look, say what has drifted and what would be done; nothing is changed, and nothing can be."""
+    where = directories(user=options.user, root=options.root, environ=os.environ)
+    try:
+        policy = load(options, where)
+        assembly = assemble(where, lambda _event: None, daemon=False, writes=False)
+        policy = assembly.advise(policy)
+        resources = resolve(policy, assembly.reader, assembly.scope)
+    except PolicyError as error:
+        complain(*error.messages)
+        return FAILURE
+    except HostError as error:
+        complain(f"jada-configd: {error}")
+        return FAILURE
+    assembly.takeup.services = {spec.unit: spec for spec in policy.services}
+    reports = assembly.reconciler.check([(each, "operator") for each in resources])
+    status = _status(reports)
+    _tell(options, policy, reports, "`jada-configd apply` corrects it." if status else None)
+    return status
+
+
+def apply(options: argparse.Namespace) -> int:
+    """Correct, have services take it up, look again; ends when nothing is under way any more."""
+    where = directories(user=options.user, root=options.root, environ=os.environ)
+    corrected: dict[ResourceId, Report] = {}
+    jobs: list[ServiceApplied] = []
+
+    def hear(event: Event) -> None:
+        match event:
+            case Reconciled(report) if report.result == "corrected":
+                corrected.setdefault(report.resource.id, report)
+            case ServiceApplied():
+                jobs.append(event)
+
+    try:
+        policy = load(options, where)
+        if options.enforce:
+            policy = _enforced(policy)
+        assembly = assemble(where, hear, daemon=False, lock_seconds=LOCK_SECONDS)
+        policy = assembly.advise(policy)
+        loop = assembly.loop
+        loop.enforce(policy, "operator")
+        end_ns = time.monotonic_ns() + APPLY_MOST_NS
+        loop.turn(0)
+        while loop.under_way() and time.monotonic_ns() < end_ns:
+            loop.turn(end_ns)
+    except PolicyError as error:
+        complain(*error.messages)
+        return FAILURE
+    except (HostError, Busy) as error:
+        complain(f"jada-configd: {error}")
+        return FAILURE
+    reports = [
+        corrected.get(report.resource.id, report) if report.settled else report
+        for report in loop.board.reports()
+    ]
+    status = _status(reports)
+    if any(job.job_result != "done" for job in jobs):
+        status = FAILURE
+    _tell(options, policy, reports, _after_apply(status))
+    return status
+
+
+def _enforced(policy: Policy) -> Policy:
+    return dataclasses.replace(
+        policy,
+        mode="enforce",
+        settings=tuple(dataclasses.replace(each, mode="enforce") for each in policy.settings),
+        services=tuple(dataclasses.replace(each, mode="enforce") for each in policy.services),
+    )
+
+
+def _status(reports: Sequence[Report]) -> int:
+    if any(report.result == "failed" or report.degrades for report in reports):
+        return FAILURE
+    return IN_SYNC if all(report.settled for report in reports) else DRIFT
+
+
+def _after_apply(status: int) -> str | None:
+    if status == IN_SYNC:
+        return None
+    return "Not all is as the policy says; each sentence above tells what is in the way."
+
+
+def _tell(
+    options: argparse.Namespace, policy: Policy, reports: Sequence[Report], step: str | None
+) -> None:
+    resources = [resource_plain(report) for report in reports]
+    if options.json:
+        state, _ = overall(reports, ())
+        print_json(
+            {
+                "state": state,
+                "policy": {"path": policy.path, "revision": policy.revision},
+                "resources": resources,
+            }
+        )
+        return
+    for warning in policy.warnings:
+        complain(warning)
+    print(passed(resources, painter(), next_step=step, verbose=options.verbose), end="")

@@ -1,0 +1,40 @@
+"""`validate` and `schema`: the policy language, without a host."""
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from jada_configd.assembly import assemble
+from jada_configd.core.wording import escaped
+from jada_configd.errors import PolicyError
+from jada_configd.host.directories import directories
+from jada_configd.policy import load
+from jada_configd.policy import schema as schema_of
+from jada_configd.verbs.output import complain, print_json
+
+VALID, INVALID = 0, 1
+
+
+def validate(options: argparse.Namespace) -> int:
+    """Load policies; print every error and warning, and one line for each that is fit for use."""
+    where = directories(user=options.user, root=options.root, environ=os.environ)
+    named: Sequence[str] = options.files or ([options.policy] if options.policy else [])
+    status = VALID
+    for path in named or [where.policy]:
+        try:
+            policy = load(path, fragments=not named, home=where.home)
+        except PolicyError as error:
+            complain(*error.messages)
+            status = INVALID
+            continue
+        if policy.bypasses and where.managed:
+            policy = assemble(where, lambda _event: None, daemon=False, writes=False).advise(policy)
+        complain(*policy.warnings)
+        print(f"{escaped(path)}: valid, {policy.revision}")
+    return status
+
+
+def schema(_options: argparse.Namespace) -> int:
+    """Print the JSON Schema of the policy language."""
+    print_json(schema_of())
+    return VALID

@@ -1,0 +1,107 @@
+"""Where a command gets its policy: the file in place or the one named, or what is known of it."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from jada_configd.core.specs import Policy
+from jada_configd.errors import PolicyError
+from jada_configd.host.directories import Directories
+from jada_configd.memory import Memory
+from jada_configd.policy import Loading, load_plain, revision, sources
+
+_NOTHING_BEGUN: Final = "no policy has been asked for"
+
+
+class DiskPolicy:
+    """The policy file of a daemon, validated in a short-lived child (`daemon.py: PolicySource`)."""
+
+    def __init__(self, options: argparse.Namespace, where: Directories, memory: Memory) -> None:
+        self.path = options.policy or where.policy
+        self._where = where
+        self._fragments = options.policy is None
+        self._memory = memory
+        self._loading: Loading | PolicyError = PolicyError([_NOTHING_BEGUN])
+
+    def start(self) -> None:
+        """Begin to load; what was begun before is given up."""
+        self.close()
+        try:
+            self._loading = Loading(
+                self.path,
+                fragments=self._fragments,
+                home=self._where.home,
+                cached=self._memory.policy(),
+            )
+        except PolicyError as error:
+            self._loading = error
+
+    def fileno(self) -> int | None:
+        """Readable when it is loaded; None where there is nothing to wait for."""
+        return self._loading.fileno() if isinstance(self._loading, Loading) else None
+
+    def take(self) -> Policy:
+        """The loaded policy; waits for it if need be. Raises `PolicyError`."""
+        loading, self._loading = self._loading, PolicyError([_NOTHING_BEGUN])
+        if isinstance(loading, PolicyError):
+            raise loading
+        try:
+            plain = loading.take()
+        finally:
+            loading.close()
+        if plain != self._memory.policy():
+            self._memory.save_policy(plain)
+        return Policy.from_plain(plain)
+
+    def last_good(self) -> Policy | None:
+        """The last one that loaded from this very path, by this version of the program."""
+        return _policy(self._memory.policy(), self.path)
+
+    def revision(self) -> str | None:
+        """The revision of what stands on disk now, None where it cannot be read."""
+        try:
+            return revision(sources(self.path, fragments=self._fragments))
+        except PolicyError:
+            return None
+
+    def close(self) -> None:
+        """Give up what is being loaded."""
+        if isinstance(self._loading, Loading):
+            self._loading.close()
+
+
+def load(options: argparse.Namespace, where: Directories) -> Policy:
+    """The policy for one pass, validated here unless it is the one that the daemon holds.
+
+    Raises `PolicyError`.
+    """
+    plain = load_plain(
+        options.policy or where.policy,
+        fragments=options.policy is None,
+        home=where.home,
+        cached=Memory(where.state, create=False).policy(),
+    )
+    policy = Policy.from_plain(plain)
+    if where.managed:
+        return policy
+    # What is written into an image names its policy as the image will see it.
+    return replace(policy, path=policy.path.removeprefix(where.root) or policy.path)
+
+
+def revision_on_disk(path: str, *, fragments: bool) -> str | None:
+    """The revision of the policy at that path now, None where it cannot be read."""
+    try:
+        return revision(sources(path, fragments=fragments))
+    except PolicyError:
+        return None
+
+
+def _policy(plain: Mapping[str, Any] | None, path: str) -> Policy | None:
+    """A policy that was kept; one of another version may not be what this one would make of it."""
+    if plain is None or plain.get("path") != path:
+        return None
+    try:
+        return Policy.from_plain(plain)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
