@@ -233,11 +233,12 @@ def test_brackets_in_strings_and_side_by_side_are_no_depth() -> None:
         (b"[" * 100_000, 201),
         (b"[" * 100_000 + b"]" * 100_000, 201),
         (b'{"a":' * 100_000, 1001),
+        (b'{"a\\\\":' * 300, 1401),
         (b'{"a":"\\"[",' + b'"b":{' * 100_000, 1011),
     ],
 )
 def test_a_document_that_is_too_deep_is_refused_in_one_sentence(data: bytes, column: int) -> None:
-    with pytest.raises(NotJson, match="it is nested deeper than 200 levels$") as caught:
+    with pytest.raises(NotJson, match=r"it is nested deeper than 200 levels$") as caught:
         parse(data)
     assert (caught.value.line, caught.value.column) == (1, column)
 
@@ -364,6 +365,14 @@ def test_several_fields_change_in_one_edit() -> None:
             [(("a", "0", "l"), 2), (("a",), [{"k": 1, "l": 2}, {"m": 3}])],
             b'{\n  "a": [\n    {"k": 1, "l": 2},\n    {\n      "m": 3\n    }\n  ]\n}',
         ),
+        (
+            b'{"c": {\n  "d": 1\n}, "a": {\n}}',
+            [(("a", "b"), 1)],
+            b'{"c": {\n  "d": 1\n}, "a": {\n  "b": 1\n}}',
+        ),
+        # several styles in one file: the nearest
+        (b'{"a" : 1, "b": {"c":2}}', [(("b", "d"), 3)], b'{"a" : 1, "b": {"c":2, "d":3}}'),
+        (b'{"a":[ "x" ]}', [(("a",), ["x", "y"])], b'{"a":[ "x", "y" ]}'),
         # dropped
         (b'{"a": 1}', [(("a",), ABSENT)], b"{}"),
         (b'{\n  "a": 1\n}\n', [(("a",), ABSENT)], b"{}\n"),
@@ -386,6 +395,7 @@ def test_several_fields_change_in_one_edit() -> None:
         (b'{"a":{"b":1},"a":5}', [(("a", "b"), 2)], b'{"a":{"b":2},"a":{"b":2}}'),
         (b'{"a":{"b":1},"a":5}', [(("a", "b"), ABSENT)], b'{"a":{},"a":5}'),
         (b'{"\\u0061":1,"a":2}', [(("a",), 3)], b'{"\\u0061":3,"a":3}'),
+        (b'{"a":[1],"a":{}}', [(("a", "0"), 5), (("a", "x"), 6)], b'{"a":[5],"a":{"0":5,"x":6}}'),
         # what is no object on the way
         (b'{"a":"x"}', [(("a", "b", "c"), 1)], b'{"a":{"b":{"c":1}}}'),
         (b'{"a":[1]}', [(("a", "b"), 1)], b'{"a":{"b":1}}'),
