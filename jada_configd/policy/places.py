@@ -14,17 +14,22 @@ Keys: TypeAlias = tuple[str | int, ...]  # table keys and array indices from the
 
 DEEPEST: Final = 100  # levels; tomllib and json recurse, Python's own limit is 1000
 
-_PART = r'(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|\'[^\'\n]*+\')'
-_KEY = rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+"
+# Possessive quantifiers stand on single characters alone: on a group, Python before 3.11.5 matches
+# them wrongly (gh-106052). Each alternative begins otherwise than the rest, so none backtracks far.
+_BASIC = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*"'
+_LITERAL = r"'[^'\n]*+'"
+_LONG_BASIC = r'"""[^"\\]*+(?:(?:\\[\s\S]|"(?!""))[^"\\]*+)*"{3,5}'
+_LONG_LITERAL = r"'''[^']*+(?:'(?!'')[^']*+)*'{3,5}"
+_PART = rf"(?:[A-Za-z0-9_-]++|{_BASIC}|{_LITERAL})"
+_KEY = rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*"
 _PARTS = re.compile(_PART)
 _BARE = re.compile(r"[A-Za-z0-9_-]++")
 _STATEMENT = re.compile(rf"[ \t]*+(?:(\[\[?)[ \t]*+({_KEY})|({_KEY})[ \t]*+=[ \t]*+)?")
-_MULTILINE = r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+"{3,5}|' + r"'''(?:[^']|'(?!''))*+'{3,5}"
-_LONG_STRING = re.compile(_MULTILINE)
-_SPACE = re.compile(r"(?:[ \t\n]|#[^\n]*+)*+")
+_LONG_STRING = re.compile(f"{_LONG_BASIC}|{_LONG_LITERAL}")
+_SPACE = re.compile(r"[ \t\n]*+(?:#[^\n]*+[ \t\n]*+)*")
 _ENTRY = re.compile(rf"({_KEY})[ \t]*+=[ \t]*+")
 _TOKEN = re.compile(
-    rf"""{_MULTILINE}|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'|[\[\]{{}},]|[^\s"'\[\]{{}},#]++"""
+    rf"{_LONG_BASIC}|{_LONG_LITERAL}|{_BASIC}|{_LITERAL}|[\[\]{{}},]|[^\s\"'\[\]{{}},#]++"
 )
 
 
