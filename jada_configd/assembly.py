@@ -1,9 +1,9 @@
 """Wires the parts up: the machine behind its seams, the ledger, and the loop that turns on them."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from jada_configd.core.actions import StartJob
 from jada_configd.core.ledger import Ledger
@@ -23,8 +23,9 @@ from jada_configd.policy import bypass_warnings
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
 
-PASS_LOCK = "pass.lock"
-DAEMON_LOCK = "daemon.lock"
+PASS_LOCK: Final = "pass.lock"  # noqa: S105 - a file's name
+DAEMON_LOCK: Final = "daemon.lock"
+LOCK_SECONDS: Final = 30.0  # that a command waits for another pass to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,19 @@ def assemble(
     *,
     daemon: bool,
     writes: bool = True,
-    lock_seconds: float = 0,
 ) -> Assembly:
-    """The parts for a daemon (watcher, jobs after the first pass) or for one pass of a command."""
+    """The parts for a daemon (watcher, jobs after the first pass) or for one pass of a command.
+
+    `writes` False: for looking alone. Raises `HostError`, and `Busy` where another pass is stuck.
+    """
     files = Files(directories.root)
     memory = Memory(directories.state, create=writes)
-    ledger = memory.ledger()
+    lock_path = f"{directories.runtime}/{PASS_LOCK}"
+    if writes:
+        with lock(lock_path, LOCK_SECONDS):  # nobody is in the middle of changing it
+            ledger = memory.ledger()
+    else:
+        ledger = memory.ledger()
     systemd = Systemd(user=directories.user) if directories.managed else None
     watcher = Watcher() if daemon else None
     reader = MachineReader(files, ledger, systemd, memory.reachable)
@@ -103,18 +111,10 @@ def assemble(
         scope=scope,
         systemd=systemd,
         watcher=watcher,
-        pass_lock=_pass_lock(f"{directories.runtime}/{PASS_LOCK}", lock_seconds),
+        pass_lock=lambda: lock(lock_path, 0 if daemon else LOCK_SECONDS),
+        clean_litter=files.clean_litter,
     )
     loop = Loop(world, tell, jobs_allowed=not daemon)
     return Assembly(
         directories, memory, ledger, reader, reconciler, takeup, scope, loop, systemd, watcher
     )
-
-
-def _pass_lock(path: str, wait_seconds: float) -> Callable[[], AbstractContextManager[object]]:
-    @contextmanager
-    def held() -> Iterator[None]:
-        with lock(path, wait_seconds):
-            yield
-
-    return held

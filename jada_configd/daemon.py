@@ -99,6 +99,7 @@ class Daemon:
         self._reloading = False
         self._state_since = ("", "")
         self._tell_ns = 0
+        self._save_ns = 0
         beat = notifier.watchdog_seconds()
         self._beat_every_ns = NEVER_NS if beat is None else int(beat * 1e9 / 2)
         self._beat_ns = 0
@@ -148,6 +149,9 @@ class Daemon:
             self._tell_ns = self._tell_ns or now_ns + TELL_AFTER_NS
         if self._tell_ns and now_ns >= self._tell_ns:
             self._tell_standing()
+        if now_ns >= self._save_ns:  # no wake-up of its own: sweeps come as often
+            self._assembly.save()
+            self._save_ns = now_ns + self._loop.schedule.sweep_ns
 
     # ---- the policy
 
@@ -297,8 +301,8 @@ class _Signals:
     def __init__(self, caught: set[int]) -> None:
         self._caught = caught
         self._read, self._write = socket.socketpair()
-        self._read.setblocking(False)
-        self._write.setblocking(False)
+        for end in (self._read, self._write):
+            end.setblocking(False)  # noqa: FBT003 - the standard library has it so
 
     def __enter__(self) -> Self:
         signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)

@@ -47,6 +47,7 @@ class World:
     systemd: Systemd | None
     watcher: Watcher | None
     pass_lock: Callable[[], AbstractContextManager[object]]  # raises Busy
+    clean_litter: Callable[[Collection[str]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Loop:
         self._jobs: dict[str, _Job] = {}
         self._job_failures: dict[str, int] = {}
         self._manager_descriptor: int | None = None
+        self._recovered = False
         self._lost_match = False  # a pattern may match other files now
         self._not_before_ns = 0
         self._everything_ns = 0
@@ -225,6 +227,8 @@ class Loop:
             return
         try:
             with self._world.pass_lock():
+                if not self._recovered:
+                    self._recover(now_ns)
                 due = self.schedule.take_due(now_ns)
                 batch = [(self._resources[each], cause) for each, cause in due.items()]
                 reports = self._world.reconciler.reconcile(batch, self._world.writer)
@@ -234,6 +238,13 @@ class Loop:
             self._not_before_ns = now_ns + LOCK_RETRY_NS
             return
         self._take(reports)
+
+    def _recover(self, now_ns: int) -> None:
+        """What a process that died in mid-pass has left; with the lock held, nobody is in one."""
+        world = self._world
+        world.clean_litter(self._by_path.keys())
+        world.takeup.recover({str(each): it for each, it in self._resources.items()}, now_ns)
+        self._recovered = True
 
     def _take(self, reports: Iterable[Report]) -> None:
         self.board.counters.passes += 1
@@ -274,7 +285,7 @@ class Loop:
         self.schedule.hint(self._by_unit.get(event.unit, ()), now_ns)
 
     def _judge(self, job: _Job, result: str, now_ns: int) -> None:
-        """A job that ended well settles what it can; after another the unit is left alone a while."""
+        """A job that ended well settles what it can; after another the unit rests a while."""
         resting = self._world.reconciler.resting
         service = ResourceId("service", job.unit)
         if result == "done":

@@ -21,6 +21,7 @@ _COLOURS = {
     "degraded": "31",
 }
 _IN_SYNC_LISTED = 20
+_YES_NO = {True: "yes", False: "no"}
 
 
 class Painter:
@@ -41,10 +42,8 @@ def passed(
     """The outcome of `check` or `apply`, from the plain form of its resources."""
     quiet = [each for each in resources if each["result"] == "in-sync" and not each["problem"]]
     told = [each for each in resources if each not in quiet] if quiet else list(resources)
-    lines: list[str] = []
     listed = quiet if verbose or len(quiet) <= _IN_SYNC_LISTED else []
-    for each in (*told, *listed):
-        lines += _resource(each, paint)
+    lines = [line for each in (*told, *listed) for line in _resource(each, paint)]
     lines.append(_summary(resources))
     if next_step is not None:
         lines += _wrapped(next_step, "")
@@ -83,10 +82,8 @@ def _summary(resources: Sequence[Mapping[str, Any]]) -> str:
 def status(plain: Mapping[str, Any], paint: Painter, hints: Iterable[str]) -> str:
     """`jada-configd status`, from the daemon's snapshot; `hints` say what to do next."""
     policy = plain["policy"]
-    lines = [
-        f"{paint(plain['state'])}: jada-configd {plain['version']}, process {plain['pid']}, "
-        f"{plain['mode']} mode"
-    ]
+    daemon = f"jada-configd {plain['version']}, process {plain['pid']}, {plain['mode']} mode"
+    lines = [f"{paint(plain['state'])}: {daemon}"]
     if plain.get("reason"):
         lines += _wrapped(escaped(plain["reason"]), _INDENT)
     lines += _wrapped(f"policy {escaped(str(policy['path']))} {str(policy['revision'])[:19]}", "")
@@ -99,17 +96,11 @@ def status(plain: Mapping[str, Any], paint: Painter, hints: Iterable[str]) -> st
         lines += _status_row(each, paint)
     if plain["services"]:
         lines += ["", f"{'SERVICE':<36}{'ACTIVE':<14}{'PROCESS':>8}  {'LOADED':<8}{'HEALTHY':<8}"]
-    for each in plain["services"]:
-        lines.append(
-            f"{escaped(each['unit']):<36}{each['active']:<14}{each['main_pid'] or '-':>8}  "
-            f"{_word(each['loaded']):<8}{_word(each['healthy']):<8}".rstrip()
-        )
+    lines += [_service_row(each) for each in plain["services"]]
     counters = plain["counters"]
     corrected = plain["latency_ms"]["corrected"]
-    lines += [
-        "",
-        ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counters.items()),
-    ]
+    counted = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counters.items())
+    lines += ["", counted]
     if corrected["p50"] is not None:
         lines.append(f"correction takes {corrected['p50']} ms (p50), {corrected['p99']} ms (p99)")
     for hint in hints:
@@ -132,12 +123,10 @@ def _status_row(each: Mapping[str, Any], paint: Painter) -> list[str]:
     return lines
 
 
-def _word(value: object) -> str:
-    return (
-        {True: "yes", False: "no", None: "-"}.get(value, str(value))
-        if value is None or isinstance(value, bool)
-        else str(value)
-    )
+def _service_row(each: Mapping[str, Any]) -> str:
+    unit, process = escaped(each["unit"]), each["main_pid"] or "-"
+    loaded, healthy = (_YES_NO.get(each[name], "-") for name in ("loaded", "healthy"))
+    return f"{unit:<36}{each['active']:<14}{process:>8}  {loaded:<8}{healthy}"
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

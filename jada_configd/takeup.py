@@ -12,7 +12,7 @@ from jada_configd.core.model import Drift, Resource, pointer
 from jada_configd.core.resources import services_of
 from jada_configd.core.seams import Owed, Reader
 from jada_configd.core.specs import DropIn, ServiceSpec, SettingsSpec
-from jada_configd.errors import ManagerGone
+from jada_configd.errors import HostError
 
 
 class TakeUp:
@@ -41,9 +41,12 @@ class TakeUp:
                 self._ledger.begin(str(resource.id), rules)
         self.save()
 
-    def end(self, resource: Resource) -> None:
-        """The correction certainly did not happen."""
-        self._ledger.end(str(resource.id))
+    def recover(self, resources: Mapping[str, Resource], now_ns: int) -> None:
+        """Corrections that were begun by a process that died: they may have happened, or not."""
+        for name, right_ns in self._ledger.begun().items():
+            resource = resources.get(name)
+            if resource is not None:
+                self.corrected(resource, Drift(), right_ns, now_ns)
 
     def corrected(
         self,
@@ -69,7 +72,7 @@ class TakeUp:
             if spec is None or (isinstance(resource.spec, DropIn) and spec.when != "always"):
                 continue
             self._owe(spec if by_us else replace(spec, when="stale"), right_ns, done_ns, fields)
-        self.end(resource)
+        self._ledger.end(str(resource.id))
         self.save()
 
     def restart(self, unit: str, drift: Drift, now_ns: int) -> str | None:
@@ -102,7 +105,7 @@ class TakeUp:
     ) -> None:
         try:
             debt = debt_of(spec, self._reader.unit(spec.unit), right_ns, done_ns, fields)
-        except ManagerGone:  # it cannot be known, and what cannot be known counts as stale
+        except HostError:  # it cannot be known, and what cannot be known counts as stale
             debt = Owed(stale=True, since_ns=done_ns, fields=fields)
         if debt is not None:
             self._ask(spec.unit, debt)

@@ -74,7 +74,7 @@ class PolicyRejected:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand after a turn of the loop: one word, one line, and all of it as plain JSON."""
+    """How things stand after a turn of the loop: a word, a line, and all of it as plain JSON."""
 
     state: str
     line: str

@@ -33,10 +33,10 @@ class StatusFile:
             os.write(descriptor, text.encode())
         finally:
             os.close(descriptor)
-        os.rename(temporary, self._path)
+        os.replace(temporary, self._path)  # noqa: PTH105 - as the other calls here
         self._written = event.snapshot
 
     def close(self) -> None:
         """The file goes: who reads none knows that no daemon runs."""
         with suppress(FileNotFoundError):
-            os.unlink(self._path)
+            os.unlink(self._path)  # noqa: PTH108 - as above

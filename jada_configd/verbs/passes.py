@@ -20,7 +20,6 @@ from jada_configd.verbs.output import complain, painter, print_json
 from jada_configd.verbs.sources import load
 
 APPLY_MOST_NS: Final = 600_000_000_000  # longer than any start that systemd allows by default
-LOCK_SECONDS: Final = 30.0
 IN_SYNC, FAILURE, DRIFT = 0, 1, 2
 
 
@@ -62,7 +61,7 @@ def apply(options: argparse.Namespace) -> int:
         policy = load(options, where)
         if options.enforce:
             policy = _enforced(policy)
-        assembly = assemble(where, hear, daemon=False, lock_seconds=LOCK_SECONDS)
+        assembly = assemble(where, hear, daemon=False)
         policy = assembly.advise(policy)
         loop = assembly.loop
         loop.enforce(policy, "operator")
