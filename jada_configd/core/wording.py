@@ -5,12 +5,14 @@ terminal or log, so nothing but printable characters ever comes out.
 """
 
 import json
+import math
 import re
 
 from jada_configd.core.model import Absent, Change, Field, Json, Value, pointer
 
 _SECRET = re.compile(r"token|key|secret|password|authorization|cookie|credential", re.IGNORECASE)
 REDACTED = "<redacted>"
+LARGEST_NUMBER_BITS = 4096  # past some 4,300 digits Python refuses to print one
 SHORT = 60  # characters of a value in one line for a person; the whole stands in --json
 
 
@@ -33,6 +35,10 @@ def public(field: Field, value: Json) -> Json:
         return {key: public((key,), each) for key, each in value.items()}
     if isinstance(value, list):
         return [public((), each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON cannot say it; a file can, with 1e999
+    if isinstance(value, int) and value.bit_length() > LARGEST_NUMBER_BITS:
+        return f"<a number of {value.bit_length()} bits>"
     return value
 
 
