@@ -62,44 +62,55 @@ class Story:
         self.type("cat ~/.claude/settings.json")
         self.type(f"{COMMAND.name} check --user", ok=(2,))
         self.screen.title("The daemon, in the foreground")
-        with self.daemon():
-            self.screen.title("Somebody edits the model")
-            self.drift("sed -i s/sonnet-4-6/haiku-4-5/ ~/.claude/settings.json")
-            self.screen.title("Somebody deletes the file")
-            self.drift("rm ~/.claude/settings.json")
-            self.screen.title("A writer truncates the file and dies in mid-write")
-            self.drift('printf \'{"model": "claude-hai\' > ~/.claude/settings.json')
-            self.screen.title("How things stand")
-            self.type("cat ~/.claude/settings.json")
-            self.type(f"{COMMAND.name} status --user")
+        with self.daemon() as holds:
+            if holds:
+                self.spoil()
+
+    def spoil(self) -> None:
+        """What people and programs do to such a file."""
+        self.screen.title("Somebody edits the model")
+        self.drift("sed -i s/sonnet-4-6/haiku-4-5/ ~/.claude/settings.json")
+        self.screen.title("Somebody deletes the file")
+        self.drift("rm ~/.claude/settings.json")
+        self.screen.title("A writer truncates the file and dies in mid-write")
+        self.drift('printf \'{"model": "claude-hai\' > ~/.claude/settings.json')
+        self.screen.title("How things stand")
+        self.type("cat ~/.claude/settings.json")
+        self.type(f"{COMMAND.name} status --user")
 
     @contextmanager
-    def daemon(self) -> Iterator[None]:
-        """Have the daemon run."""
+    def daemon(self) -> Iterator[bool]:
+        """Have the daemon run, and say whether it has put the file right."""
         self.screen.typed("you", f"{COMMAND.name} run --user &")
         began = time.monotonic()
-        with subprocess.Popen(
+        process = subprocess.Popen(
             [COMMAND, "run", "--user"],
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        ) as process:
-            try:
-                eventually(lambda: is_right(self.settings.read_bytes()), within=10)
-                took = time.monotonic() - began
-                self.screen.after(took, f"started, and the file says {WANTED}")
-                yield
-            except AssertionError:
-                self.screen.failed(f"the daemon sets the model to {WANTED}")
-            finally:
-                process.send_signal(signal.SIGTERM)
-                said, _ = process.communicate(timeout=20)
+        )
+        try:
+            yield self.put_right(began)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            said, _ = process.communicate(timeout=20)
             self.screen.title("What the daemon said meanwhile")
             self.screen.output(said)
             if process.returncode:
                 self.screen.failed(f"the daemon ended with {process.returncode}")
+
+    def put_right(self, began: float) -> bool:
+        """Wait for the daemon's first correction."""
+        try:
+            eventually(lambda: is_right(self.settings.read_bytes()), within=10)
+        except AssertionError:
+            self.screen.failed(f"the daemon sets the model to {WANTED}")
+            return False
+        took = time.monotonic() - began
+        self.screen.after(took, f"started, and the file says {WANTED}")
+        return True
 
     def type(self, command: str, *, ok: tuple[int, ...] = (0,)) -> None:
         """Run a command as a person would, and show it with what it says."""
