@@ -1,0 +1,160 @@
+"""systemd through `systemctl`, where neither the bus nor the private socket can be had.
+
+It tells nothing by itself: what was started is polled, by `events` when `poll_due` says.
+"""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from typing import IO, Final
+
+from jada_configd.core.actions import How
+from jada_configd.host.routes import Declined, Event, Gone, Silent, UnitsReloaded
+from jada_configd.host.unit_facts import SHOWN, UnitLook, job_path, look_from_show
+
+_VERBS: Final[Mapping[How, str]] = {
+    "reload": "reload",
+    "restart": "try-restart",
+    "reload-or-restart": "try-reload-or-restart",
+}
+_POLL_NS: Final = 100_000_000
+_RELOAD_NS: Final = 90_000_000_000  # as long as systemctl itself waits for an answer
+_SAID_BYTES: Final = 4096
+
+
+class Systemctl:
+    """One command each call: a `Route`."""
+
+    name = "systemctl"
+
+    def __init__(self, *, user: bool, seconds: float) -> None:
+        """Raises `Gone` and `Silent` where nobody answers it."""
+        self._command = ("systemctl", "--user") if user else ("systemctl", "--system")
+        self._reload: subprocess.Popen[bytes] | None = None
+        self._reload_said: IO[bytes] | None = None
+        self._reload_until_ns = 0
+        self._poll_ns: int | None = None
+        self._run("show", "--property=Version", seconds=seconds)
+
+    # ---- calls
+
+    def look(self, unit: str, seconds: float) -> UnitLook:
+        """The unit as it is now."""
+        wanted = f"--property={','.join(SHOWN)}"
+        return look_from_show(unit, self._run("show", wanted, "--", unit, seconds=seconds))
+
+    def start_job(self, unit: str, how: How, seconds: float) -> str:
+        """Start a job; its path, or some other word where it has ended already."""
+        try:
+            self._run("--no-block", _VERBS[how], "--", unit, seconds=seconds)
+        except Gone as error:
+            # It is refused by what the command says; who has gone says so when asked for the job.
+            self._run("show", "--property=Version", seconds=seconds)
+            raise Declined("", str(error)) from error
+        job = self.look(unit, seconds).job
+        return job_path(job) if job else f"a job of {unit}"
+
+    def begin_reload(self, seconds: float) -> None:
+        """Start a daemon-reload, unless one is under way."""
+        if self._reload is not None:
+            return
+        self._reload_said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with its end
+        self._reload = subprocess.Popen(
+            [*self._command, "daemon-reload"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._reload_said,
+            env=_environment(),
+        )
+        self._poll_ns = time.monotonic_ns() + _POLL_NS
+        self._reload_until_ns = time.monotonic_ns() + _RELOAD_NS
+
+    def follow(self, aliases: Mapping[str, str], seconds: float) -> None:
+        """Nothing is told of units."""
+
+    def manager_pid(self, seconds: float) -> int:
+        """The service manager's own process, which systemctl does not tell: 0 for a user's."""
+        return 0 if "--user" in self._command else 1
+
+    # ---- events
+
+    def reloading(self) -> bool:
+        """Whether systemd is reading its units again, and so will not answer for a while."""
+        return self._reload is not None
+
+    def pending(self) -> bool:
+        """Never: `poll_due` tells."""
+        return False
+
+    def fileno(self) -> None:
+        """Nothing becomes readable."""
+
+    def poll_due(self) -> int | None:
+        """When the daemon-reload is to be looked at."""
+        return self._poll_ns
+
+    def events(self) -> list[Event]:
+        """The end of a daemon-reload."""
+        now_ns = time.monotonic_ns()
+        if self._reload is None or self._poll_ns is None or now_ns < self._poll_ns:
+            return []
+        status = self._reload.poll()
+        if status is None and now_ns < self._reload_until_ns:
+            self._poll_ns = now_ns + _POLL_NS
+            return []
+        return [UnitsReloaded(self._ended(status))]
+
+    def close(self) -> None:
+        """Forget what is under way."""
+        if self._reload is not None:
+            self._ended(self._reload.poll())
+
+    def _ended(self, status: int | None) -> str | None:
+        """Put the daemon-reload away; what it complained of."""
+        reload, said = self._reload, self._reload_said
+        self._reload = self._reload_said = self._poll_ns = None
+        if reload is None or said is None:
+            return None
+        if status is None:
+            reload.kill()
+            reload.wait()
+        with said:
+            said.seek(0)
+            complaint = _sentence(said.read(_SAID_BYTES))
+        return None if status == 0 else complaint or f"systemctl daemon-reload: exit {status}"
+
+    # ---- commands
+
+    def _run(self, *arguments: str, seconds: float) -> str:
+        """What a command says. Raises `Gone` with its complaint, and `Silent`."""
+        try:
+            done = subprocess.run(
+                [*self._command, *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=seconds,
+                env=_environment(),
+                check=False,
+            )
+        except OSError as error:
+            raise Gone(f"systemctl: {error.strerror}") from error
+        except subprocess.TimeoutExpired as error:
+            raise Silent(f"systemctl {arguments[0]} does not come to an end") from error
+        if done.returncode:
+            complaint = _sentence(done.stderr)
+            raise Gone(complaint or f"systemctl {arguments[0]}: exit {done.returncode}")
+        return done.stdout.decode(errors="replace")
+
+
+def _environment() -> Mapping[str, str]:
+    """Ours, with plain English and no pager; systemctl(1), Environment."""
+    plain = {"LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "", "SYSTEMD_URLIFY": "0"}
+    return {**os.environ, **plain}
+
+
+def _sentence(said: bytes) -> str:
+    """The first line of a complaint."""
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[0] if lines else ""
