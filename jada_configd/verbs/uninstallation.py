@@ -1,0 +1,75 @@
+"""`uninstall`: the reverse of `install`, whole or half; what people wrote stays."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from jada_configd.core.wording import count, escaped
+from jada_configd.installation import placements
+from jada_configd.installation.manager import START_SECONDS
+from jada_configd.installation.site import Site
+from jada_configd.installation.state import purge
+from jada_configd.installation.units import UNIT
+from jada_configd.verbs.steps import DONE, FAILURE, agreed, guarded, told, update_catalogue
+
+
+def uninstall(options: argparse.Namespace) -> int:
+    """Stop the service and take its files away; the policy stays, and the state unless purged."""
+    return guarded(_uninstall, options)
+
+
+def _uninstall(options: argparse.Namespace, here: Site) -> int:
+    own = placements.present_files(here.where, here.files)
+    held = placements.held_files(here.where, here.files)
+    loaded = here.manager.runs and here.manager.knows_unit()
+    state = here.inside(here.where.state)
+    if not (own or held or loaded or options.purge):
+        print("jada-configd is not installed here.")
+        return DONE
+    print("This will")
+    if loaded:
+        print(f"  stop and disable {UNIT}")
+    for path in (*own, *held):
+        print(f"  remove {escaped(path)}")
+    if options.purge:
+        print(f"  remove {escaped(state)}: history, evidence and last good contents")
+    if not agreed(options):
+        return FAILURE
+    with told("uninstall"):
+        _stop(here, own, loaded=loaded)
+        for path in (*own, *held):
+            placements.take_away(path, here.files)
+            print(f"removed {escaped(path)}")
+        if any(path.endswith(".catalog") for path in own):
+            update_catalogue(here)
+        if here.manager.runs:
+            here.manager.forget()
+        if options.purge and purge(here.where.root, state):
+            print(f"removed {escaped(state)}")
+    _say_what_stays(options, here, held)
+    return DONE
+
+
+def _stop(here: Site, own: Sequence[str], *, loaded: bool) -> None:
+    """Before anything is removed: a daemon that runs would put drop-ins back."""
+    if loaded:
+        here.manager.do("stop", UNIT, seconds=START_SECONDS)
+        print(f"stopped {UNIT}")
+    if f"{here.where.units}/{UNIT}" in own:
+        here.manager.do("disable", "--quiet", UNIT)
+        print(f"disabled {UNIT}")
+
+
+def _say_what_stays(options: argparse.Namespace, here: Site, held: Sequence[str]) -> None:
+    where = here.where
+    if held and here.manager.runs:
+        print(
+            f"Limits of running processes stay as they are; {count(len(held), 'drop-in')} less, "
+            "units have their own limits again when they next start."
+        )
+    print("Settings files stay as they are.")
+    kept = [where.configuration] if Path(where.configuration).exists() else []
+    kept += [where.state] if Path(where.state).exists() else []
+    if kept:
+        hint = "" if options.purge else "; --purge removes the state"
+        print(f"Kept: {', '.join(map(escaped, kept))}{hint}.")
