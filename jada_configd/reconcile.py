@@ -68,7 +68,8 @@ class Reconciler:
         self._keep = keep
         self.resting: dict[ResourceId, int] = {}  # nothing is done about these before that moment
         self._settling = Settling()
-        self._begun: dict[ResourceId, Report] = {}
+        self._begun: dict[ResourceId, Report] = {}  # to be told once it has ended
+        self._seen_wrong: dict[ResourceId, int | None] = {}  # with when it had last been right
         self._untaken: dict[ResourceId, int] = {}
         self._digests: dict[ResourceId, tuple[object, str]] = {}
 
@@ -88,6 +89,7 @@ class Reconciler:
             if isinstance(each, Look)
             and _may_act(each)
             and waits[each.resource.id] is None
+            and not self._reloads_already(each)
             # what rests is looked at and told, and left alone
             and self.resting.get(each.resource.id, 0) <= each.at_ns
         }
@@ -109,8 +111,8 @@ class Reconciler:
     def _look(self, resource: Resource, cause: Cause) -> Look | Report:
         at_ns = self._clock_ns()
         kind = KINDS[resource.id.kind]
-        right_ns = self._ledger.right_since(str(resource.id), self._rules(resource))
         try:
+            right_ns = self._ledger.right_since(str(resource.id), self._rules(resource))
             observed = kind.observe(resource.spec, self._reader)
             drift = diff(kind.desired(resource.spec), observed)
             plan = kind.plan(resource.spec, drift, observed) if drift else Plan()
@@ -156,7 +158,6 @@ class Reconciler:
                 return self._verified(look, done_ns)
             case Refused() if look.plan.or_restart is not None:
                 return self._restarted_instead(look, look.plan.or_restart, str(error))
-        self._takeup.end(look.resource)
         match error:
             case Stale():
                 again_ns = self._clock_ns()
@@ -169,11 +170,12 @@ class Reconciler:
     def _verified(self, look: Look, done_ns: int) -> Report:
         """Look again: only that decides. What ends as an event is waited for."""
         again = self._look(look.resource, look.cause)
-        if isinstance(again, Report):
-            return again
         corrected = replace(
             _report(look, "corrected", actions=shown(look.plan.actions)), corrected_ns=done_ns
         )
+        if isinstance(again, Report):
+            self._begun.setdefault(look.resource.id, corrected)
+            return again
         if again.drift and _ends_later(look.plan.actions):
             self._begun.setdefault(look.resource.id, corrected)
             return self._waits_for_end(look, None)
@@ -184,8 +186,11 @@ class Reconciler:
         return corrected
 
     def _untook(self, again: Look) -> Report:
+        if not again.plan.actions:  # what is left is beyond us
+            return self._left(again, None)
         times = self._untaken.get(again.resource.id, 0) + 1
         self._untaken[again.resource.id] = times
+        self._seen_wrong.setdefault(again.resource.id, again.right_ns)
         problem = again.drift.problem or "it was changed again at once"
         if times < UNTAKEN_MOST:
             return replace(_report(again, "waiting", problem), again_ns=self._clock_ns())
@@ -193,9 +198,10 @@ class Reconciler:
 
     def _restarted_instead(self, look: Look, unit: str, why: str) -> Report:
         """The kernel refused; a restart gives the same, once."""
-        if not self._takeup.restart(unit, look.drift, self._clock_ns()):
-            problem = f"{why}; a restart of {unit} did not bring it either"
-            return _report(look, "failed", problem)
+        none = self._takeup.restart(unit, look.drift, self._clock_ns())
+        if none is not None:
+            self._begun.pop(look.resource.id, None)
+            return _report(look, "failed", f"{why}; {none}")
         corrected = _report(look, "corrected", actions=(f"restart {unit}",))
         self._begun.setdefault(look.resource.id, corrected)
         return self._waits_for_end(look, f"{why}; {unit} has to restart")
@@ -211,6 +217,7 @@ class Reconciler:
         if not look.drift:
             return self._in_sync(look)
         problem = look.drift.problem
+        self._seen_wrong.setdefault(look.resource.id, look.right_ns)
         if unsettled_ns is not None:
             return replace(_report(look, "waiting", problem), again_ns=unsettled_ns)
         if look.resource.mode == "observe":
@@ -219,16 +226,36 @@ class Reconciler:
         if look.plan.actions and rests_until_ns > look.at_ns:
             rests = "is left alone for a while, because its last job failed"
             return replace(_report(look, "drifted", problem or rests), again_ns=rests_until_ns)
+        if self._reloads_already(look):
+            return self._waits_for_end(look, problem)
         waits = f"waits for {look.plan.waits}"
-        if look.resource.id in self._begun and problem is None:
-            return self._waits_for_end(look, waits)
+        if look.plan.under_way:
+            return self._waits_for_end(look, problem or waits)
         if problem is None or look.observed.pending:
             return _report(look, "waiting", problem or waits)
         return _report(look, _beyond_us(look), problem)
 
+    def _reloads_already(self, look: Look) -> bool:
+        """Whether the daemon-reload that is missing was started after the file came to stand so."""
+        begun = self._begun.get(look.resource.id)
+        return (
+            begun is not None
+            and look.plan.actions == (ReloadUnits(),)
+            and look.at_ns < begun.detected_ns + EVENT_LOST_NS
+        )
+
     def _in_sync(self, look: Look) -> Report:
+        resource = look.resource
+        if look.observed.vacant and resource.id.kind == "process-limits":
+            return _report(look, "in-sync")  # between two processes: what was begun may go on
+        begun = self._begun.pop(resource.id, None)
+        if self._ledger.has_begun(str(resource.id)):  # ended only now, or cut short by a crash
+            drift = begun.drift if begun is not None else Drift()
+            self._takeup.corrected(resource, drift, look.right_ns, look.at_ns)
+        elif resource.id in self._seen_wrong and resource.mode == "enforce":
+            right_ns = self._seen_wrong[resource.id]
+            self._takeup.corrected(resource, Drift(), right_ns, look.at_ns, by_us=False)
         self._knows_right(look)
-        begun = self._begun.pop(look.resource.id, None)
         if begun is not None:
             return replace(begun, corrected_ns=look.at_ns, cause=look.cause)
         return _report(look, "in-sync", look.observed.note)
@@ -236,9 +263,10 @@ class Reconciler:
     def _knows_right(self, look: Look) -> None:
         resource = look.resource
         self._untaken.pop(resource.id, None)
+        self._seen_wrong.pop(resource.id, None)
         self._ledger.right(str(resource.id), self._rules(resource), look.at_ns)
         if resource.id.kind == "process-limits":
-            self._ledger.trying(resource.id.name, None)
+            self._ledger.trying(resource.id.name, frozenset())
         self._keep(resource, look.observed)
 
 

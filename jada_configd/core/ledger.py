@@ -3,7 +3,7 @@
 The question behind it: could a process of this unit have read a wrong value? Only looks count as
 knowledge, never hints. A look that finds the owned values right proves them right at its beginning;
 a process that started or reloaded between the last such moment and the correction may have read a
-wrong one (contract of `when`). All moments are CLOCK_MONOTONIC in nanoseconds, the clock of systemd's own
+wrong one. All moments are CLOCK_MONOTONIC in nanoseconds, the clock of systemd's own
 `ExecMainStartTimestampMonotonic`, so the ledger is worth something within one boot only.
 """
 
@@ -53,7 +53,7 @@ class Ledger:
         return max((right_ns for right_ns in known if right_ns is not None), default=None)
 
     def begin(self, resource: str, rules: str) -> None:
-        """A correction begins: whoever finds this after a crash knows that one may have happened."""
+        """A correction begins; whoever finds this after a crash knows that it may have happened."""
         if resource not in self._begun:
             self._begun[resource] = Known(rules, self.right_since(resource, rules))
             self.changed = True
@@ -64,7 +64,7 @@ class Ledger:
             self.changed = True
 
     def has_begun(self, resource: str) -> bool:
-        """Whether a correction was begun and may have been made, while nothing is asked for it yet."""
+        """Whether a correction may have been made for which nothing is asked yet."""
         return resource in self._begun
 
     def owed(self, unit: str) -> Owed | None:
@@ -104,7 +104,7 @@ class Ledger:
         return wanted <= self._tried.get(unit, frozenset())
 
     def trying(self, unit: str, wanted: frozenset[str]) -> None:
-        """A restart is made, or was, for these, and they are still wanted; what is not has come true."""
+        """A restart is made, or was, for these, which are still wanted; others have come true."""
         if wanted == self._tried.get(unit, frozenset()):
             return
         self.changed = True

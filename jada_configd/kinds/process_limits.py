@@ -11,7 +11,7 @@ from typing import ClassVar
 from jada_configd.core.actions import SetProcessLimit
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import LimitPair, LimitValue, ProcessFact, Reader
+from jada_configd.core.seams import Ceiling, LimitPair, LimitValue, ProcessFact, Reader
 from jada_configd.core.specs import ProcessLimits
 
 
@@ -67,11 +67,11 @@ class ProcessLimitsKind:
             if have == want:
                 continue
             ceiling = reader.ceiling(limit)
-            # What a process already has above the ceiling it may keep; only more is out of reach.
-            if ceiling and above(want[1], ceiling.value) and above(want[1], have[1]):
+            beyond = _beyond(want, have, ceiling)
+            if ceiling and beyond:
                 problem = problem or (
                     f"process {process.pid} has {limit} {shown(have[0])}:{shown(have[1])} and no "
-                    f"restart would give it {shown(want[1])}: {ceiling.reason}"
+                    f"restart would give it {shown(beyond[0])}: {ceiling.reason}"
                 )
             else:
                 reachable[limit] = want
@@ -88,6 +88,20 @@ class ProcessLimitsKind:
             for limit, pair in evidence.reachable.items()
         )
         return Plan(actions, or_restart=spec.unit)
+
+
+def _beyond(want: LimitPair, have: LimitPair, ceiling: Ceiling | None) -> list[LimitValue]:
+    """What of a wanted limit nobody gets here; what a process has of it already it may keep.
+
+    A soft limit is among it where its hard one is "max" and comes to less.
+    """
+    if ceiling is None:
+        return []
+    return [
+        value
+        for value in (want[1], want[0])
+        if above(value, ceiling.value) and above(value, have[1])
+    ]
 
 
 def _json(value: LimitValue) -> int | str:

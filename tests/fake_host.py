@@ -1,0 +1,656 @@
+"""A host in memory: files, units, processes, and a monotonic clock that is turned by hand.
+
+It answers to both seams, `Reader` and `Writer`, as the real one does: a daemon-reload and a job are
+started and end when the test says, a restart makes a process with the limits that the drop-ins
+give, nobody gets more than the host's ceiling. It can fail at any action (`before`) or die there
+(`dies_after`). It is trusted because `tests/contracts` runs on it and on the real one.
+"""
+
+import enum
+import fnmatch
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, TypeAlias
+
+from jada_configd.core.actions import (
+    Action,
+    How,
+    KeepEvidence,
+    ReloadUnits,
+    RemoveFile,
+    ReplaceFile,
+    SetProcessLimit,
+    StartJob,
+    digest,
+)
+from jada_configd.core.ledger import Ledger
+from jada_configd.core.model import Observed, Resource
+from jada_configd.core.resources import Scope
+from jada_configd.core.seams import (
+    Ceiling,
+    Content,
+    FileFact,
+    LimitPair,
+    LimitValue,
+    Missing,
+    Owed,
+    ProcessFact,
+    UnitFact,
+    Unreadable,
+)
+from jada_configd.core.specs import SettingsSpec
+from jada_configd.errors import HostError, ManagerGone, Refused, Stale, UnitRefused
+from jada_configd.kinds.settings_json import Evidence
+
+UNITS: Final = "/etc/systemd/system"
+SCOPE: Final = Scope(UNITS, managed=True)
+BOOTED_NS: Final = 1_000_000_000_000  # the clock of a new host: it has been up for a while
+TICK_NS: Final = 10_000_000  # of field 22 of /proc/PID/stat (proc(5))
+MICROSECOND_NS: Final = 1_000
+MILLISECOND_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
+DEFAULTS: Final[Mapping[str, LimitPair]] = {
+    "nofile": (1024, 524288),
+    "nproc": (15000, 15000),
+    "core": (0, None),
+}
+
+
+class Died(BaseException):
+    """The daemon was killed just here. No `except Exception` catches a kill -9 either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A regular file."""
+
+    data: bytes
+    mode: int
+    uid: int
+    gid: int
+    inode: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A main process. `saw` is what stood in each file of the host when it began to read."""
+
+    pid: int
+    started_ns: int
+    uid: int
+    limits: Mapping[str, LimitPair]
+    saw: Mapping[str, bytes]
+    command: tuple[str, ...] = ("/usr/bin/agent",)
+
+
+class Phase(enum.Enum):
+    """How far a job has come. Each step of it ends one of these."""
+
+    STOPPING = enum.auto()
+    STARTING = enum.auto()
+    RELOADING = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that systemd has in hand."""
+
+    number: int
+    unit: str
+    how: How
+    begun_ns: int
+    phase: Phase
+
+
+@dataclass(slots=True)
+class Unit:
+    """A unit, as it stands in its files (`own`), as systemd has loaded it, and as it runs."""
+
+    name: str
+    load_state: str = "loaded"
+    active_state: str = "inactive"
+    sub_state: str = ""
+    result: str = "success"
+    can_reload: bool = False
+    own: Mapping[str, LimitPair] = field(default_factory=dict)
+    uid: int = 1000
+    process: Process | None = None
+    activating_since_ns: int = 0
+    state_changed_ns: int = 0
+    restarts: int = 0
+    loaded: Mapping[str, LimitPair] = field(default_factory=dict)
+    loaded_files: tuple[tuple[str, bytes, int], ...] = ()  # path, content, mtime
+
+
+@dataclass(frozen=True, slots=True)
+class FileChanged:
+    """What a watcher would tell."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitChanged:
+    """A unit's state or main process is another."""
+
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsReloaded:
+    """A daemon-reload has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """A job has ended. `result` is systemd's word."""
+
+    job: Job
+    result: str
+
+
+Told: TypeAlias = FileChanged | UnitChanged | UnitsReloaded | JobEnded
+
+
+class FakeHost:
+    """The whole host. What others do to it are the methods without `Action`."""
+
+    def __init__(self) -> None:
+        self.now_ns = BOOTED_NS
+        self.files: dict[str, Entry] = {}
+        self.directories: dict[str, tuple[int, int]] = {"/": (0, 0)}
+        self.blocked: dict[str, str] = {}  # path -> why it is not read
+        self.units: dict[str, Unit] = {}
+        self.ceilings: dict[str, Ceiling] = {}
+        self.raises_limits = True  # CAP_SYS_RESOURCE
+        self.manager_is_gone = False
+        self.good: dict[str, bytes] = {}
+        self.evidence: list[tuple[str, bytes]] = []
+        self.ledger = Ledger()
+        self.jobs: list[Job] = []
+        self.job_results: dict[str, list[str]] = {}  # of the next jobs of a unit, else "done"
+        self.reloads = 0  # daemon-reloads under way
+        self.told: list[Told] = []
+        self.done: list[Action] = []
+        self.attempts = 0
+        self.before: list[Callable[[Action], None]] = []
+        self.dies_after: int | None = None  # so many effects
+        self.effects = 0
+        self._numbers = 100
+        self.make_directory(UNITS, 0, 0)
+
+    # ---- the clock
+
+    def clock_ns(self) -> int:
+        """CLOCK_MONOTONIC."""
+        return self.now_ns
+
+    def advance(self, nanoseconds: int) -> None:
+        """Let time pass."""
+        self.now_ns += nanoseconds
+
+    # ---- what others do to files
+
+    def make_directory(self, path: str, uid: int = 1000, gid: int = 1000) -> None:
+        """A directory, and root's own ones on the way to it."""
+        while path not in self.directories:
+            self.directories[path] = (uid, gid)
+            path, uid, gid = posixpath.dirname(path), 0, 0
+
+    def write(self, path: str, data: bytes, *, mode: int = 0o600, uid: int = 1000) -> None:
+        """Write in place, or make the file with its directory."""
+        self.make_directory(posixpath.dirname(path), uid, uid)
+        before = self.files.get(path)
+        if before is None:
+            self.files[path] = Entry(data, mode, uid, uid, self._number(), self.now_ns)
+        else:
+            self.files[path] = replace(before, data=data, mtime_ns=self.now_ns)
+        self.told.append(FileChanged(path))
+
+    def move_over(self, path: str, data: bytes) -> None:
+        """Rename another file over this one."""
+        before = self.files[path]
+        self.files[path] = replace(before, data=data, inode=self._number(), mtime_ns=self.now_ns)
+        self.told.append(FileChanged(path))
+
+    def unlink(self, path: str) -> None:
+        """Remove a file, if it is there."""
+        if self.files.pop(path, None) is not None:
+            self.told.append(FileChanged(path))
+
+    # ---- what others do to units
+
+    def add_unit(self, unit: Unit) -> Unit:
+        """A unit, read as its files stand now."""
+        self.units[unit.name] = unit
+        self._load(unit)
+        return unit
+
+    def start(self, name: str, *, ago_ns: int = 0) -> Process:
+        """Start a unit by hand, or anew; `ago_ns` that it has run for that long."""
+        unit = self.units[name]
+        self._cancel_jobs(name)
+        unit.active_state, unit.sub_state = "active", "running"
+        unit.activating_since_ns = unit.state_changed_ns = self.now_ns - ago_ns
+        unit.process = self._new_process(unit, self.now_ns - ago_ns)
+        self._unit_changed(unit)
+        return unit.process
+
+    def begin_activation(self, name: str) -> None:
+        """The unit is in its `ExecStartPre=`."""
+        unit = self.units[name]
+        unit.active_state, unit.sub_state = "activating", "start-pre"
+        unit.activating_since_ns = unit.state_changed_ns = self.now_ns
+        unit.process = None
+        self._unit_changed(unit)
+
+    def start_main(self, name: str) -> Process:
+        """The main process of an activating unit starts; it is not ready yet."""
+        unit = self.units[name]
+        unit.sub_state = "start"
+        unit.state_changed_ns = self.now_ns
+        unit.process = self._new_process(unit, self.now_ns)
+        self._unit_changed(unit)
+        return unit.process
+
+    def become_ready(self, name: str) -> None:
+        """An activating unit is active."""
+        unit = self.units[name]
+        unit.active_state, unit.sub_state = "active", "running"
+        unit.state_changed_ns = self.now_ns
+        self._unit_changed(unit)
+
+    def stop(self, name: str, *, failed: bool = False) -> None:
+        """Stop a unit by hand, or let it fail."""
+        unit = self.units[name]
+        self._cancel_jobs(name)
+        unit.active_state = "failed" if failed else "inactive"
+        unit.sub_state, unit.result = "dead", "exit-code" if failed else "success"
+        unit.process = None
+        unit.state_changed_ns = self.now_ns
+        self._unit_changed(unit)
+
+    def crash(self, name: str) -> None:
+        """The main process dies and `Restart=` starts another at once."""
+        unit = self.units[name]
+        unit.restarts += 1
+        self.start(name)
+
+    def reload(self, name: str) -> None:
+        """A reload by hand: the process reads its files again."""
+        unit = self.units[name]
+        assert unit.process is not None
+        unit.process = replace(unit.process, saw=self._contents())
+        unit.state_changed_ns = self.now_ns
+        self._unit_changed(unit)
+
+    def lower_limit(self, name: str, limit: str, pair: LimitPair) -> None:
+        """Somebody's prlimit(1) on the main process; systemd does not notice."""
+        unit = self.units[name]
+        assert unit.process is not None
+        unit.process = replace(unit.process, limits={**unit.process.limits, limit: pair})
+
+    # ---- what was started ends
+
+    def finish_reload(self) -> None:
+        """All daemon-reloads that are under way have been made."""
+        self.reloads = 0
+        for unit in self.units.values():
+            self._load(unit)
+        self.told.append(UnitsReloaded())
+
+    def step_job(self, job: Job) -> None:
+        """One job comes one phase further: a restart stops the unit, then starts it and is done."""
+        unit = self.units[job.unit]
+        index = self.jobs.index(job)
+        results = self.job_results.get(job.unit)
+        del self.jobs[index]
+        if job.phase is Phase.STOPPING:
+            self.stop(job.unit)
+            self.jobs.insert(index, replace(job, phase=Phase.STARTING))
+            return
+        result = results.pop(0) if results else "done"
+        if job.phase is Phase.STARTING:
+            if result == "done":
+                self.start(job.unit)
+            else:
+                self.stop(job.unit, failed=True)
+        else:
+            unit.active_state, unit.sub_state = "active", "running"
+            if result == "done":
+                self.reload(job.unit)
+        self.told.append(JobEnded(job, result))
+
+    # ---- Reader
+
+    def read_file(self, path: str) -> FileFact:
+        """See `Reader`."""
+        if path in self.blocked:
+            return Unreadable(path, self.blocked[path])
+        entry = self.files.get(path)
+        if entry is None:
+            uid, gid = self.directories.get(posixpath.dirname(path), (-1, -1))
+            return Missing(path, directory=uid != -1, uid=uid, gid=gid)
+        return Content(
+            path,
+            path,
+            entry.data,
+            entry.mode,
+            entry.uid,
+            entry.gid,
+            1,
+            entry.inode,
+            entry.mtime_ns,
+        )
+
+    def glob(self, pattern: str) -> tuple[str, ...]:
+        """See `Reader`."""
+        entries = self.files.keys() | self.directories.keys() | self.blocked.keys()
+        return tuple(sorted(path for path in entries if _matches(path, pattern)))
+
+    def unit(self, name: str) -> UnitFact:
+        """See `Reader`. As on the real host, the ledger hears of each look."""
+        if self.manager_is_gone:
+            raise ManagerGone("neither the bus nor systemctl answers")
+        fact = self._fact(name)
+        self.ledger.pay_off(fact)
+        return fact
+
+    def process(self, pid: int) -> ProcessFact | None:
+        """See `Reader`."""
+        process = self._living(pid)
+        if process is None:
+            return None
+        ticks = process.started_ns // TICK_NS
+        return ProcessFact(pid, ticks, process.uid, process.limits, process.command)
+
+    def ceiling(self, limit: str) -> Ceiling | None:
+        """See `Reader`."""
+        return self.ceilings.get(limit)
+
+    def last_good(self, resource: str) -> bytes | None:
+        """See `Reader`."""
+        return self.good.get(resource)
+
+    def owed(self, unit: str) -> Owed | None:
+        """See `Reader`."""
+        return self.ledger.owed(unit)
+
+    # ---- Writer
+
+    def keep_evidence(self, action: KeepEvidence) -> None:
+        """See `Writer`."""
+        with _Effect(self, action):
+            self.evidence.append((action.resource, action.content))
+
+    def replace_file(self, action: ReplaceFile) -> None:
+        """See `Writer`."""
+        with _Effect(self, action):
+            if action.path in self.blocked:
+                raise Refused(self.blocked[action.path])
+            directory = posixpath.dirname(action.path)
+            before = self.files.get(action.path)
+            if action.replaces is None:
+                if before is not None:
+                    raise Stale(f"{action.path} exists by now")
+                if action.make_directories:
+                    self.make_directory(directory, 0, 0)
+                elif directory not in self.directories:
+                    raise HostError(f"{directory} does not exist")
+            elif before is None:
+                raise Stale(f"{action.path} is gone by now")
+            elif digest(before.data) != action.replaces:
+                raise Stale(f"{action.path} has other content than was looked at")
+            owner = (max(action.uid, 0), max(action.gid, 0))
+            self.files[action.path] = Entry(
+                action.content, action.mode, *owner, self._number(), self.now_ns
+            )
+            self.told.append(FileChanged(action.path))
+
+    def remove_file(self, action: RemoveFile) -> None:
+        """See `Writer`."""
+        with _Effect(self, action):
+            before = self.files.get(action.path)
+            if before is None:
+                raise Stale(f"{action.path} is gone by now")
+            if digest(before.data) != action.replaces:
+                raise Stale(f"{action.path} has other content than was looked at")
+            self.unlink(action.path)
+            directory = posixpath.dirname(action.path)
+            if directory.endswith(".d") and not any(_is_in(each, directory) for each in self.files):
+                del self.directories[directory]
+
+    def reload_units(self) -> None:
+        """See `Writer`."""
+        with _Effect(self, ReloadUnits()):
+            if self.manager_is_gone:
+                raise ManagerGone("neither the bus nor systemctl answers")
+            self.reloads += 1
+
+    def set_process_limit(self, action: SetProcessLimit) -> None:
+        """See `Writer`."""
+        with _Effect(self, action):
+            process = self._living(action.pid)
+            if process is None or process.started_ns // TICK_NS != action.started:
+                raise Stale(f"process {action.pid} is gone by now")
+            want = (action.soft, action.hard)
+            ceiling = self.ceilings.get(action.limit)
+            beyond = ceiling is not None and _above(action.hard, ceiling.value)
+            if not self.raises_limits or beyond or _above(action.soft, action.hard):
+                raise Refused(f"the kernel refuses {action.limit} to process {action.pid}")
+            unit = next(each for each in self.units.values() if each.process is process)
+            self.lower_limit(unit.name, action.limit, want)
+
+    def start_job(self, action: StartJob) -> None:
+        """See `Writer`. A unit that does not run is left alone, as with systemd's `Try` jobs."""
+        with _Effect(self, action):
+            if self.manager_is_gone:
+                raise ManagerGone("neither the bus nor systemctl answers")
+            unit = self.units.get(action.unit)
+            if unit is None or unit.load_state != "loaded":
+                raise UnitRefused(f"Unit {action.unit} not found, or masked.")
+            reloads = action.how == "reload" or (
+                action.how == "reload-or-restart" and unit.can_reload
+            )
+            if reloads and not unit.can_reload:
+                raise UnitRefused(f"Job type reload is not applicable for unit {action.unit}.")
+            phase = Phase.RELOADING if reloads else Phase.STOPPING
+            job = Job(self._number(), action.unit, action.how, self.now_ns, phase)
+            if unit.process is None:
+                self.told.append(JobEnded(job, "done"))
+                return
+            unit.active_state = "reloading" if reloads else "deactivating"
+            unit.state_changed_ns = self.now_ns
+            self.jobs.append(job)
+            self._unit_changed(unit)
+
+    # ---- what the daemon keeps
+
+    def remember(self, resource: Resource, observed: Observed) -> None:
+        """Keep last good content, as `memory.py` does."""
+        evidence = observed.evidence
+        if (
+            isinstance(resource.spec, SettingsSpec)
+            and isinstance(evidence, Evidence)
+            and isinstance(evidence.fact, Content)
+        ):
+            self.good[str(resource.id)] = evidence.fact.data
+
+    def effect(self) -> None:
+        """Something lasting has been done; this may have been the last."""
+        self.effects += 1
+        if self.dies_after is not None and self.effects >= self.dies_after:
+            raise Died
+
+    # ---- for comparison
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that can be changed here, as one comparable value."""
+        return {
+            "files": dict(self.files),
+            "directories": dict(self.directories),
+            "evidence": list(self.evidence),
+            "good": dict(self.good),
+            "units": {name: repr(unit) for name, unit in self.units.items()},
+            "jobs": list(self.jobs),
+            "reloads": self.reloads,
+            "done": list(self.done),
+        }
+
+    # ---- within
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _contents(self) -> dict[str, bytes]:
+        return {path: entry.data for path, entry in self.files.items()}
+
+    def _living(self, pid: int) -> Process | None:
+        processes = (unit.process for unit in self.units.values())
+        return next((each for each in processes if each is not None and each.pid == pid), None)
+
+    def _cancel_jobs(self, name: str) -> None:
+        """A job that somebody else's takes the place of (systemctl(1), --job-mode=replace)."""
+        for job in [job for job in self.jobs if job.unit == name]:
+            self.jobs.remove(job)
+            self.told.append(JobEnded(job, "canceled"))
+
+    def _unit_changed(self, unit: Unit) -> None:
+        self.told.append(UnitChanged(unit.name))
+
+    def _new_process(self, unit: Unit, started_ns: int) -> Process:
+        limits = {
+            limit: (self._clamped(limit, soft), self._clamped(limit, hard))
+            for limit, (soft, hard) in {**DEFAULTS, **unit.loaded}.items()
+        }
+        return Process(self._number(), started_ns, unit.uid, limits, self._contents())
+
+    def _clamped(self, limit: str, value: LimitValue) -> LimitValue:
+        """systemd takes what it can get, without a word."""
+        ceiling = self.ceilings.get(limit)
+        return ceiling.value if ceiling and _above(value, ceiling.value) else value
+
+    def _unit_files(self, unit: Unit) -> tuple[tuple[str, bytes, int], ...]:
+        directory = f"{UNITS}/{unit.name}.d"
+        return tuple(
+            (path, entry.data, entry.mtime_ns)
+            for path, entry in sorted(self.files.items())
+            if _is_in(path, directory) and path.endswith(".conf")
+        )
+
+    def _load(self, unit: Unit) -> None:
+        if unit.load_state != "loaded":
+            unit.loaded, unit.loaded_files = {}, ()
+            return
+        unit.loaded_files = self._unit_files(unit)
+        unit.loaded = dict(unit.own)
+        for _, data, _ in unit.loaded_files:
+            unit.loaded |= _limits_in(data)
+
+    def _fact(self, name: str) -> UnitFact:
+        unit = self.units.get(name) or Unit(name, load_state="not-found")
+        loaded = unit.load_state == "loaded"
+        process = unit.process
+        return UnitFact(
+            name,
+            unit.load_state,
+            unit.active_state,
+            unit.sub_state,
+            unit.result,
+            main_pid=process.pid if process else 0,
+            main_started_ns=_systemd_time(process.started_ns) if process else 0,
+            activating_since_ns=_systemd_time(unit.activating_since_ns),
+            state_changed_ns=_systemd_time(unit.state_changed_ns),
+            restarts=unit.restarts,
+            can_reload=unit.can_reload,
+            need_daemon_reload=loaded and unit.loaded_files != self._unit_files(unit),
+            job=any(job.unit == name for job in self.jobs),
+            drop_ins=tuple(path for path, _, _ in unit.loaded_files),
+            limits={**DEFAULTS, **unit.loaded} if loaded else None,
+        )
+
+
+class _Effect:
+    """One action: what comes before it may raise or change the host; it counts when it is done."""
+
+    def __init__(self, host: FakeHost, action: Action) -> None:
+        self._host = host
+        self._action = action
+
+    def __enter__(self) -> None:
+        host = self._host
+        host.attempts += 1
+        if host.dies_after == 0:
+            raise Died
+        for hook in tuple(host.before):
+            hook(self._action)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> Literal[False]:
+        if kind is None:
+            self._host.done.append(self._action)
+            self._host.effect()
+        return False
+
+
+class Looks:
+    """The host's `Reader`, and nothing else of it."""
+
+    def __init__(self, host: FakeHost) -> None:
+        self.read_file = host.read_file
+        self.glob = host.glob
+        self.unit = host.unit
+        self.process = host.process
+        self.ceiling = host.ceiling
+        self.last_good = host.last_good
+        self.owed = host.owed
+
+
+def named(actions: Iterable[Action]) -> list[str]:
+    """The actions by their classes."""
+    return [type(action).__name__ for action in actions]
+
+
+def _above(value: LimitValue, ceiling: LimitValue) -> bool:
+    return ceiling is not None and (value is None or value > ceiling)
+
+
+def _is_in(path: str, directory: str) -> bool:
+    return posixpath.dirname(path) == directory
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """glob(7): a wildcard matches no slash, and a leading period only where the pattern has one."""
+    names, wanted = path.split("/"), pattern.split("/")
+    return len(names) == len(wanted) and all(
+        fnmatch.fnmatchcase(name, want) and (not name.startswith(".") or want.startswith("."))
+        for name, want in zip(names, wanted, strict=True)
+    )
+
+
+def _systemd_time(moment_ns: int) -> int:
+    return moment_ns // MICROSECOND_NS * MICROSECOND_NS
+
+
+_LIMIT_LINE = re.compile(r"Limit([A-Z]+)=(infinity|\d+)(?::(infinity|\d+))?")
+
+
+def _limits_in(data: bytes) -> dict[str, LimitPair]:
+    """The limits that a drop-in gives; a line that systemd would not take is passed over."""
+    limits: dict[str, LimitPair] = {}
+    section = ""
+    for line in data.decode(errors="replace").splitlines():
+        section = line if line.startswith("[") else section
+        found = _LIMIT_LINE.fullmatch(line)
+        if section != "[Service]" or found is None:
+            continue
+        soft, hard = (
+            None if word == "infinity" else int(word)
+            for word in (found[2], found[3] if found[3] is not None else found[2])
+        )
+        if not _above(soft, hard):
+            limits[found[1].lower()] = (soft, hard)
+    return limits

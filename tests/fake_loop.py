@@ -1,0 +1,216 @@
+"""The loop in miniature, on a fake host: what is due is reconciled, what was started ends.
+
+It has no watcher, no bus and no real time, so that a test decides which hints arrive, and when the
+daemon dies. What it shares with the real loop is the schedule and all below it.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from jada_configd.core.ledger import Ledger
+from jada_configd.core.model import Cause, Resource, ResourceId
+from jada_configd.core.report import Report
+from jada_configd.core.resources import resolve, services_of
+from jada_configd.core.schedule import Schedule
+from jada_configd.core.specs import Policy, SettingsSpec
+from jada_configd.kinds import KINDS
+from jada_configd.reconcile import Reconciler
+from jada_configd.takeup import TakeUp
+from tests.fake_host import (
+    SCOPE,
+    SECOND_NS,
+    Died,
+    FakeHost,
+    FileChanged,
+    Job,
+    JobEnded,
+    Told,
+    UnitChanged,
+    UnitsReloaded,
+)
+
+BOOT: Final = "boot"
+TURN_NS: Final = 50_000  # what one turn takes
+MOST_TURNS: Final = 300
+JOB_REST_NS: Final = 10 * SECOND_NS
+STILL_NS: Final = 40 * SECOND_NS
+
+
+class Restless(AssertionError):
+    """The host does not come to rest."""
+
+
+class FakeLoop:
+    """A daemon on a fake host. `boot` starts it, also after it died."""
+
+    def __init__(self, host: FakeHost, policy: Policy) -> None:
+        self.host = host
+        self.policy = policy
+        self.disk: dict[str, Any] = {}  # the state directory
+        self.keeps_known = True
+        self.reports: dict[ResourceId, Report] = {}
+        self.history: list[Report] = []
+        self.boot()
+
+    # ---- start and end
+
+    def boot(self) -> None:
+        """A daemon starts; it knows what was kept, and nothing of what is under way."""
+        host = self.host
+        host.dies_after = None
+        host.told.clear()
+        self.ledger = host.ledger = Ledger.of(self.disk.get("debts"), self.disk.get("known"), BOOT)
+        self.takeup = TakeUp(host, self.ledger, self._save)
+        self.reconciler = Reconciler(host, self.ledger, self.takeup, host.clock_ns, host.remember)
+        self.schedule = Schedule(sweep_ns=300 * SECOND_NS)
+        self._jobs: set[int] = set()
+        self.reports.clear()
+        self.enforce(self.policy, "startup")
+
+    def enforce(self, policy: Policy, cause: Cause = "policy") -> None:
+        """Hold this policy from now on."""
+        self.policy = policy
+        self.takeup.services = {spec.unit: spec for spec in policy.services}
+        self._resolve()
+        self.schedule.hint_all(self.host.now_ns, cause)
+
+    def keep_known(self) -> None:
+        """Save what is known, as the loop does now and then."""
+        if self.keeps_known:
+            self.disk["known"] = _stored(self.ledger.known(BOOT))
+
+    def _save(self) -> None:
+        self.disk["debts"] = _stored(self.ledger.debts(BOOT))
+        self.keep_known()
+        self.host.effect()
+
+    def _resolve(self) -> None:
+        found = resolve(self.policy, self.host, SCOPE)
+        before = getattr(self, "resources", {})
+        self.resources: dict[ResourceId, Resource] = {
+            each.id: before[each.id] if before.get(each.id) == each else each for each in found
+        }
+        self.schedule.hold(self.resources)
+        self.schedule.hint(self.resources.keys() - before.keys(), self.host.now_ns, "startup")
+
+    # ---- turns
+
+    def turn(self) -> list[Report]:
+        """Look at what is due, and correct it."""
+        now_ns = self.host.now_ns
+        jobs = {job.number for job in self.host.jobs}
+        due = self.schedule.take_due(now_ns)
+        batch = [(self.resources[each], cause) for each, cause in sorted(due.items())]
+        reports = self.reconciler.reconcile(batch, self.host)
+        self._jobs |= {job.number for job in self.host.jobs} - jobs
+        self.host.advance(TURN_NS)
+        for report in reports:
+            self.schedule.settle(report, self.host.now_ns)
+            self.reports[report.resource.id] = report
+        self.history += reports
+        asked = self.takeup.take_asked()
+        self.schedule.hint((ResourceId("service", unit) for unit in asked), self.host.now_ns)
+        self.keep_known()
+        return reports
+
+    def sweep(self) -> None:
+        """Everything is due, whatever was heard."""
+        self._resolve()
+        self.schedule.hint_all(self.host.now_ns, "sweep")
+
+    def hear(self, told: Iterable[Told] | None = None) -> None:
+        """Take in what has happened: all that the host tells, or what a test makes of that."""
+        if told is None:
+            told = self.host.told
+            self.host.told = []
+        for each in told:
+            match each:
+                case FileChanged():
+                    self._hint_path(each.path)
+                case UnitChanged():
+                    self._hint(self._of_unit(each.unit))
+                case UnitsReloaded():
+                    self._hint(each for each in self.resources if each.kind != "settings")
+                case JobEnded():
+                    self._judge(each.job, each.result)
+                    self._hint(self._of_unit(each.job.unit))
+
+    def settle(self) -> list[Report]:
+        """Turn until nothing happens any more: what is due is done, what was started ends.
+
+        Time passes until nothing has been changed for `STILL_NS`, so that what is tried again and
+        again has had its chances. Raises `Restless` where that does not end.
+        """
+        host = self.host
+        effects, until_ns = host.effects, host.now_ns + STILL_NS
+        for _ in range(MOST_TURNS):
+            self.hear()
+            if host.effects != effects:
+                effects, until_ns = host.effects, host.now_ns + STILL_NS
+            due_ns = min((at for at, _ in self.schedule._due.values()), default=until_ns)
+            if due_ns <= host.now_ns:
+                self.turn()
+            elif host.reloads:
+                host.finish_reload()
+            elif host.jobs:
+                host.step_job(host.jobs[0])
+            elif due_ns >= until_ns:
+                return list(self.reports.values())
+            else:
+                host.advance(due_ns - host.now_ns)
+        raise Restless([str(each) for each in self.reports.values()])
+
+    def settle_or_die(self, effects: int) -> bool:
+        """The same, but killed after so many effects; whether it was."""
+        self.host.effects = 0
+        self.host.dies_after = effects
+        try:
+            self.settle()
+        except Died:
+            return True
+        finally:
+            self.host.dies_after = None
+        return False
+
+    # ---- hints
+
+    def _hint(self, resources: Iterable[ResourceId]) -> None:
+        self.schedule.hint(resources, self.host.now_ns)
+
+    def _hint_path(self, path: str) -> None:
+        known = [
+            each.id
+            for each in self.resources.values()
+            if path in KINDS[each.id.kind].watches(each.spec)
+        ]
+        if known:
+            self._hint(known)
+        else:
+            self._resolve()
+
+    def _of_unit(self, unit: str) -> list[ResourceId]:
+        return [each.id for each in self.resources.values() if unit in _units(each)]
+
+    def _judge(self, job: Job, result: str) -> None:
+        if job.number not in self._jobs:
+            return
+        service = ResourceId("service", job.unit)
+        if result != "done":
+            self.reconciler.resting[service] = self.host.now_ns + JOB_REST_NS
+            return
+        self.reconciler.resting.pop(service, None)
+        if job.how == "reload":
+            self.ledger.reloaded(job.unit, job.begun_ns)
+            self.takeup.save()
+
+
+def _units(resource: Resource) -> tuple[str, ...]:
+    if isinstance(resource.spec, SettingsSpec):
+        return resource.spec.services
+    return services_of(resource) or (resource.id.name,)
+
+
+def _stored(plain: dict[str, Any]) -> dict[str, Any]:
+    """What is written and read again."""
+    return json.loads(json.dumps(plain))  # type: ignore[no-any-return]
