@@ -6,6 +6,7 @@ Only `keeper.py` calls this, and only in a mount namespace of its own.
 """
 
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -139,8 +140,12 @@ def _overlay(lowers: Sequence[int], upper: Path, target: Path) -> None:
     work = upper.with_name(upper.name + "-work")
     work.mkdir()
     stack = ":".join(f"/proc/self/fd/{lower}" for lower in lowers)
-    options = f"lowerdir={stack},upperdir={upper},workdir={work}"
-    _mount("overlay", target, "overlay", 0, options)
+    try:
+        _mount("overlay", target, "overlay", 0, f"lowerdir={stack},upperdir={upper},workdir={work}")
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # the kernel's overlayfs.rst: two may be stacked
+            error.strerror = f"{error.strerror}: it is an overlay on an overlay already"
+        raise
 
 
 def _new_upper(place: Path) -> Path:
