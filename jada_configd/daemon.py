@@ -126,7 +126,8 @@ class Daemon:
         """Files, drop-ins and their daemon-reload, before any service that we hold starts."""
         end_ns = time.monotonic_ns() + FIRST_PASS_NS
         self._loop.turn(0)
-        while self._loop.under_way() and time.monotonic_ns() < end_ns and not self._signals:
+        files = ("settings", "unit-dropin")
+        while self._loop.under_way(*files) and time.monotonic_ns() < end_ns and not self._signals:
             self._loop.turn(end_ns)
         self._tell_standing()
 
@@ -229,7 +230,7 @@ class Daemon:
     def _tell_standing(self) -> None:
         self._tell_ns = 0
         board = self._loop.board
-        state, why = overall(board.reports(), self._all_troubles())
+        state, why = overall(self._loop.reports(), self._all_troubles())
         if self._state_since[0] != state:
             self._state_since = (state, clock())
         line = board.line(state, why)
@@ -264,7 +265,7 @@ class Daemon:
                     "corrections": entry.corrections,
                     "problem": entry.report.problem,
                 }
-                for each, entry in board.entries.items()
+                for each, entry in sorted(board.entries.items())
             ],
             "services": [self._service(unit) for unit in self._assembly.reader.units.values()],
             "counters": {

@@ -6,7 +6,7 @@ for a job: the end of one is an event, like a hint.
 
 import selectors
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
@@ -77,7 +77,7 @@ class Loop:
         self._jobs: dict[str, _Job] = {}
         self._job_failures: dict[str, int] = {}
         self._manager_descriptor: int | None = None
-        self._recovered = False
+        self._cleaned = False
         self._lost_match = False  # a pattern may match other files now
         self._not_before_ns = 0
         self._everything_ns = 0
@@ -227,8 +227,9 @@ class Loop:
             return
         try:
             with self._world.pass_lock():
-                if not self._recovered:
-                    self._recover(now_ns)
+                if not self._cleaned:  # with the lock held, no temporary file is in use
+                    self._world.clean_litter(self._by_path.keys())
+                    self._cleaned = True
                 due = self.schedule.take_due(now_ns)
                 batch = [(self._resources[each], cause) for each, cause in due.items()]
                 reports = self._world.reconciler.reconcile(batch, self._world.writer)
@@ -238,13 +239,6 @@ class Loop:
             self._not_before_ns = now_ns + LOCK_RETRY_NS
             return
         self._take(reports)
-
-    def _recover(self, now_ns: int) -> None:
-        """What a process that died in mid-pass has left; with the lock held, nobody is in one."""
-        world = self._world
-        world.clean_litter(self._by_path.keys())
-        world.takeup.recover({str(each): it for each, it in self._resources.items()}, now_ns)
-        self._recovered = True
 
     def _take(self, reports: Iterable[Report]) -> None:
         self.board.counters.passes += 1
@@ -301,10 +295,10 @@ class Loop:
 
     # ---- how things stand
 
-    @property
-    def resources(self) -> Mapping[ResourceId, Resource]:
-        """What is held now."""
-        return self._resources
+    def reports(self) -> list[Report]:
+        """The last report of every resource, in the order of the policy."""
+        entries = self.board.entries
+        return [entries[each].report for each in self._resources if each in entries]
 
     def owes_nothing(self, unit: str) -> bool:
         """Whether the unit has taken up all that was corrected."""
@@ -314,10 +308,15 @@ class Loop:
         """Whether the policy has anything to do with the service manager."""
         return any(each.kind != "settings" for each in self._resources)
 
-    def under_way(self) -> bool:
-        """Whether anything is on its way to being corrected, a job included."""
-        return bool(self._jobs) or any(
-            state_of(report) == "correcting" for report in self.board.reports()
+    def under_way(self, *kinds: str) -> bool:
+        """Whether anything is on its way to being corrected; without kinds, a job counts too."""
+        if self._jobs and not kinds:
+            return True
+        reports = self.board.reports()
+        return any(
+            state_of(report) == "correcting"
+            for report in reports
+            if not kinds or report.resource.id.kind in kinds
         )
 
     def _managed(self) -> Collection[ResourceId]:

@@ -41,13 +41,6 @@ class TakeUp:
                 self._ledger.begin(str(resource.id), rules)
         self.save()
 
-    def recover(self, resources: Mapping[str, Resource], now_ns: int) -> None:
-        """Corrections that were begun by a process that died: they may have happened, or not."""
-        for name, right_ns in self._ledger.begun().items():
-            resource = resources.get(name)
-            if resource is not None:
-                self.corrected(resource, Drift(), right_ns, now_ns)
-
     def corrected(
         self,
         resource: Resource,

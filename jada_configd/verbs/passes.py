@@ -77,7 +77,7 @@ def apply(options: argparse.Namespace) -> int:
         return FAILURE
     reports = [
         corrected.get(report.resource.id, report) if report.settled else report
-        for report in loop.board.reports()
+        for report in loop.reports()
     ]
     status = _status(reports)
     if any(job.job_result != "done" for job in jobs):
