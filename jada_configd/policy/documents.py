@@ -14,7 +14,9 @@ from jada_configd.policy.places import DEEPEST, Keys, Places
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _LONG_INTEGER = re.compile(r"[0-9][0-9_]{4300}")  # sys.int_info.default_max_str_digits
-_NAMED = re.compile(r" (?:\(['\"].*\)|['\"].{2,}['\"])(?= twice|$)", re.DOTALL)  # a key: any length
+_NAMING = re.compile(
+    r"(Cannot (?:declare|mutate immutable namespace|redefine namespace)) .*?( twice)?$", re.DOTALL
+)
 _REPEATS: Final = ("Cannot overwrite a value", "Duplicate inline table key", "Cannot declare")
 _BYTE_ORDER_MARK: Final = "\ufeff"
 
@@ -110,7 +112,7 @@ def _located(message: str, text: str, places: Places) -> _NotTomlError:
         keys, offset = places.twice
         line, column = places.line_column(places.at[keys])
         return _NotTomlError(offset, f"{dotted(keys)}: stands twice (first at {line}:{column})")
-    sentence = _NAMED.sub(" this key", _AT.sub("", message))
+    sentence = _NAMING.sub(r"\1 this key\2", _AT.sub("", message))  # keys may be very long
     return _NotTomlError(offset, f"not TOML: {sentence[:1].lower()}{sentence[1:]}")
 
 

@@ -20,6 +20,7 @@ _LATER: Final[dict[Keys, set[str]]] = {
 }
 # Keys of Claude Code's own file, some of which are spelt almost like an entry's.
 _FILE_KEYS: Final = {"default_model", "effortLevel", "env", "hooks", "model", "permissions"}
+MOST_MESSAGES: Final = 1000
 _PAM_ONLY: Final = {"chroot", "maxlogins", "maxsyslogins", "nonewprivs", "priority"}
 _LIMIT_PREFIXES: Final = ("limit", "rlimit_")
 _SORTS: Final = {
@@ -33,21 +34,26 @@ _SORTS: Final = {
 
 
 def translated(error: ValidationError, documents: Documents) -> Iterable[Fault]:
-    """Each fault once; its keys lead to what is in the tree, or to what is missing."""
+    """Every fault; its keys lead to what is in the tree, or to what is missing.
+
+    Those that are past the first `MOST_MESSAGES` of the text have no sentence: nobody will read it.
+    """
     found = error.errors(include_url=False)
     unquoted = _unquoted_units(documents.tree)
     yield from (_unquoted_fault(name, rest) for name, rest in unquoted.items())
-    for each in found:
-        keys: Keys = each["loc"]
-        if keys[0] == "service" and len(keys) > 1 and keys[1] in unquoted:
+    located = [(_located(each, documents), each) for each in found]
+    located.sort(key=lambda pair: documents.place(pair[0]))
+    for rank, (keys, each) in enumerate(located):
+        if keys[:1] == ("service",) and len(keys) > 1 and keys[1] in unquoted:
             continue
-        if each["type"] != "missing":
-            keys = _present(keys, documents)
-        yield Fault(keys, _sentence(keys, each, documents))
+        yield Fault(keys, _sentence(keys, each, documents) if rank < MOST_MESSAGES else "")
 
 
-def _present(keys: Keys, documents: Documents) -> Keys:
+def _located(error: ErrorDetails, documents: Documents) -> Keys:
     """The keys as far as the policy has them: `nofile = -1` has no `soft` of its own."""
+    keys: Keys = error["loc"]
+    if error["type"] == "missing":
+        return keys
     while keys and documents.value(keys) is None:
         keys = keys[:-1]
     return keys
@@ -57,6 +63,8 @@ def _sentence(keys: Keys, error: ErrorDetails, documents: Documents) -> str:
     kind, value = error["type"], documents.value(keys)
     if kind == "missing":
         return "is missing" if keys != ("version",) else "is missing; it is 1"
+    if keys == ("version",):
+        return f"must be 1, the version of the language that jada-configd {__version__} reads"
     if kind == "extra_forbidden":
         return "unknown key" + _instead(keys, value)
     if kind == "literal_error":
@@ -76,8 +84,6 @@ def _sentence(keys: Keys, error: ErrorDetails, documents: Documents) -> str:
 
 
 def _one_of(keys: Keys, value: object) -> str:
-    if keys == ("version",):
-        return f"must be 1, the version of the language that jada-configd {__version__} reads"
     words = _words(keys)
     *most, last = [quoted(word) for word in words]
     near_by = suggestion(value, words) if isinstance(value, str) else ""

@@ -36,6 +36,12 @@ def _sweep(text: str) -> str:
     return text
 
 
+def _version(number: int) -> int:
+    if number != 1:
+        raise ValueError("must be 1")
+    return number
+
+
 def _pair(value: object) -> object:
     return value if isinstance(value, dict) else {"soft": value, "hard": value}
 
@@ -51,6 +57,7 @@ Duration = Annotated[
     AfterValidator(_sweep),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,9}(ms|s|m|h)$"}),
 ]
+Version = Annotated[int, AfterValidator(_version), WithJsonSchema({"type": "integer", "const": 1})]
 UnitName = Annotated[
     str,
     AfterValidator(values.unit_name),
@@ -211,7 +218,7 @@ class Service(Table):
 class Policy(Table):
     """What must hold on a host, and who takes it up: the policy language of jada-configd."""
 
-    version: Literal[1] = Field(description="The version of the policy language.")
+    version: Version = Field(description="The version of the policy language.")
     daemon: Daemon = Field(
         default=Daemon(mode="enforce", sweep="5m"),
         description="What the daemon does, and how often.",

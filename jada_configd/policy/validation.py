@@ -10,11 +10,11 @@ from jada_configd.core.resources import is_pattern
 from jada_configd.errors import PolicyError
 from jada_configd.policy import advice, faults, models, values
 from jada_configd.policy.documents import Documents
+from jada_configd.policy.faults import MOST_MESSAGES
 from jada_configd.policy.ownership import Owned, clashes, owned_by, shown_pointer
 from jada_configd.policy.phrasing import Fault, dotted
 from jada_configd.policy.places import Keys
 
-MOST_MESSAGES: Final = 1000
 _DEFAULT_SERVICE: Final = models.Service.model_validate({})
 _AGREE: Final = ("create", "mode", "on_missing")  # two entries of one file must say the same
 

@@ -10,8 +10,10 @@ from jada_configd.policy.places import DEEPEST, Keys, Places
 from tests.policy.toml_texts import Writer, documents
 
 FRAGMENTS = st.sampled_from(
-    ["a", "b.c", '"q"', "'l'", " = ", "=", "[", "]", "[[", "]]", "{", "}", ",", "\n", " ", "#", "1"]
-    + ['"""', "'''", '"', "'", "\\", ".", "\t", '"a"', "= 1\n", "[a]\n", "[[a]]\n", "é", "\x00"]
+    [
+        *"ab=[]{},\n #1\"'\\.\té\x00",
+        *('"""', "'''", "b.c", '"q"', "'l'", " = ", "[[", "]]", '"a"', "= 1\n", "[a]\n", "[[a]]\n"),
+    ]
 )
 
 

@@ -12,7 +12,9 @@ BARE_CHARACTERS = string.ascii_letters + string.digits + "_-"
 BARE = st.text(BARE_CHARACTERS, min_size=1, max_size=5)
 ANY_KEY = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 SPACE = st.sampled_from(["", " ", "\t", "  "])
-LINES = st.sampled_from(["", "\n", "\n\n", " # a comment, [with] = \"everything\" {in} 'it'\n", "\n\t"])
+LINES = st.sampled_from(
+    ["", "\n", "\n\n", " # a comment, [with] = \"everything\" {in} 'it'\n", "\n\t"]
+)
 
 
 @dataclass(slots=True)
@@ -94,7 +96,7 @@ class Writer:
         for name in self.names():
             self.put(self.draw(SPACE))
             self.entry(keys, name, 2)
-            self.put(self.draw(st.sampled_from(["\n", " # \"comment\n", "\t\n\n"])))
+            self.put(self.draw(st.sampled_from(["\n", ' # "comment\n', "\t\n\n"])))
 
     def header(self, names: list[str], *, array: bool, last_index: dict[Keys, int]) -> Keys:
         self.put("[[" if array else "[")
