@@ -78,13 +78,18 @@ class UnitFact:
 
 @dataclass(frozen=True, slots=True)
 class ProcessFact:
-    """One live process. `started` is in clock ticks since boot (proc(5), field 22 of stat)."""
+    """One live process. `started` is in clock ticks since boot (proc(5), field 22 of stat).
+
+    `starting`: systemd has forked it, and it has not executed its program yet. Its limits are not
+    set so far, whatever they are.
+    """
 
     pid: int
     started: int
     uid: int
     limits: Mapping[str, LimitPair]
     command: tuple[str, ...] = ()
+    starting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,33 +1,21 @@
 """One D-Bus connection: calls with a time limit, calls whose reply comes later, and signals.
 
-jeepney marshals and authenticates; the waiting is done here, on a socket that never blocks and that
-a selector can watch. What is called, and what a signal means, is the caller's business.
+What is called, and what a signal means, is the caller's business; the bytes are `bus_stream.py`'s.
 """
 
 import os
-import select
-import socket
-import struct
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, TypeAlias
 
 from jeepney import DBusAddress, MessageType, new_method_call
-from jeepney.auth import BEGIN, AuthenticationError, Authenticator
-from jeepney.bus import get_connectable_addresses
-from jeepney.low_level import Header, HeaderFields, Message, calc_msg_size
+from jeepney.low_level import Header, HeaderFields, Message
 
-from jada_configd.host.routes import Declined, Gone, Silent
-
-_HEADER_BYTES: Final = 16  # what tells a message's size (D-Bus specification, message format)
-_UCRED: Final = struct.Struct("=iII")  # pid, uid, gid
-_READ_BYTES: Final = 1 << 16
-_DRAIN_BYTES: Final = 1 << 20  # in one turn of the loop; the rest stays in the socket till the next
-_LARGEST: Final = 1 << 24  # no answer of systemd comes near; a larger message is read away unparsed
-_UNUSABLE: Final = (OSError, AuthenticationError, ValueError, KeyError, StopIteration, RuntimeError)
+from jada_configd.host.bus_stream import BusStream
+from jada_configd.host.routes import Declined, Gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +26,9 @@ class Target:
     path: str
     interface: str
 
+
+# What separates the parts of an address (D-Bus specification, server addresses).
+_ESCAPED: Final = str.maketrans({character: f"%{ord(character):02x}" for character in "%,;"})
 
 MESSAGE_BUS: Final = Target("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 
@@ -89,62 +80,43 @@ def _runtime_directory() -> str:
     directory = os.environ.get("XDG_RUNTIME_DIR")
     if not directory:
         raise Gone("XDG_RUNTIME_DIR is not set")
-    return directory
+    return directory.translate(_ESCAPED)
 
 
 class Bus:
-    """An authenticated connection. One thread uses it.
+    """A connection over which methods are called and signals come. One thread uses it."""
 
-    `accepts` are the senders (unique bus names) whose messages count, because on a message bus
-    anybody may send us a signal; empty on a connection with one peer only.
-    """
-
-    def __init__(self, sock: socket.socket) -> None:
-        sock.settimeout(0)
-        self._socket = sock
+    def __init__(self, stream: BusStream) -> None:
+        self._stream = stream
         self._serials = count(1)
-        self._buffer = bytearray()
-        self._skip = 0
         self._inbox: deque[Incoming] = deque()
         self._asked: set[int] = set()
-        self._poll = select.poll()
-        self.accepts: frozenset[str] = frozenset()
         self.name = ""  # ours on a message bus; empty before `hello`
 
     @classmethod
     def connect(cls, address: str, seconds: float) -> "Bus":
         """Connect and authenticate as the effective user. Raises `Gone` and `Silent`."""
-        deadline = time.monotonic() + seconds
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        bus = cls(sock)
-        try:
-            bus._connect(next(iter(get_connectable_addresses(address))), deadline)
-            bus._authenticate(deadline)
-        except _UNUSABLE as error:
-            bus.close()
-            raise Gone(f"cannot connect to {address}: {_why(error)}") from error
-        except (Silent, Gone):
-            bus.close()
-            raise
-        return bus
+        return cls(BusStream.connect(address, seconds))
 
     def hello(self, seconds: float) -> None:
         """Join the message bus behind the connection; a private peer needs none."""
         (self.name,) = self.call(MESSAGE_BUS, "Hello", seconds=seconds)
 
+    def hear_only(self, senders: Collection[str]) -> None:
+        """Leave unread what others than these unique names send; on a bus anybody may."""
+        self._stream.accepts = frozenset(senders)
+
     def fileno(self) -> int:
         """The socket: readable when something has come. See `pending` too."""
-        return self._socket.fileno()
+        return self._stream.fileno()
 
     def peer_pid(self) -> int:
-        """The process that listens at the other end, as it was when it began to (unix(7))."""
-        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        pid: int = _UCRED.unpack(credentials)[0]
-        return pid
+        """The process that listens at the other end."""
+        return self._stream.peer_pid()
 
     def close(self) -> None:
         """End the connection."""
-        self._socket.close()
+        self._stream.close()
 
     # ---- calls
 
@@ -165,12 +137,12 @@ class Bus:
         serial = self.begin(target, member, signature, body, seconds=seconds)
         self._asked.discard(serial)
         while True:
-            for message in self._parsed():
+            for message in self._stream.messages():
                 if _answers(message.header) == serial:
                     return _body_or_error(message)
                 self._keep(message)
-            self._wait(select.POLLIN, deadline)
-            self._read()
+            self._stream.wait(deadline)
+            self._stream.read()
 
     def begin(
         self,
@@ -188,7 +160,7 @@ class Bus:
         address = DBusAddress(target.path, bus_name=target.name, interface=target.interface)
         message = new_method_call(address, member, signature or None, body)
         serial = next(self._serials)
-        self._send(message.serialise(serial=serial), time.monotonic() + seconds)
+        self._stream.send(message.serialise(serial=serial), time.monotonic() + seconds)
         self._asked.add(serial)
         return serial
 
@@ -196,13 +168,13 @@ class Bus:
 
     def pending(self) -> bool:
         """Whether `incoming` has something that makes no descriptor readable."""
-        return bool(self._inbox) or self._complete()
+        return bool(self._inbox) or self._stream.complete()
 
     def incoming(self) -> list[Incoming]:
         """What has come, without waiting. Raises `Gone` once all before the end was taken."""
         if not self.pending():
-            self._read()
-        for message in self._parsed():
+            self._stream.read()
+        for message in self._stream.messages():
             self._keep(message)
         taken = list(self._inbox)
         self._inbox.clear()
@@ -225,103 +197,6 @@ class Bus:
             except Declined as error:
                 self._inbox.append(Reply(serial, (), str(error)))
 
-    # ---- bytes
-
-    def _connect(self, address: str, deadline: float) -> None:
-        while True:
-            try:
-                self._socket.connect(address)
-            except BlockingIOError as error:  # unix(7): the backlog is full, there is no waiting
-                if time.monotonic() > deadline:
-                    raise Silent("the bus takes no connection") from error
-                time.sleep(0.01)
-            else:
-                break
-
-    def _authenticate(self, deadline: float) -> None:
-        conversation = Authenticator()
-        # BEGIN goes along with AUTH, as sd-bus has it. Sent later, it may come to systemd's private
-        # socket in one piece with the first call, and sd-bus then leaves that call lying unread.
-        self._send((conversation.data_to_send() or b"") + BEGIN, deadline)
-        while not conversation.authenticated:
-            self._wait(select.POLLIN, deadline)
-            answer = self._socket.recv(1024)
-            if not answer:
-                raise Gone("the connection was closed before it was authenticated")
-            conversation.feed(answer)
-
-    def _send(self, data: bytes, deadline: float) -> None:
-        while data:
-            try:
-                sent = self._socket.send(data, socket.MSG_NOSIGNAL)
-            except BlockingIOError:
-                self._wait(select.POLLOUT, deadline)
-            except OSError as error:
-                raise Gone(_why(error)) from error
-            else:
-                data = data[sent:]
-
-    def _wait(self, what: int, deadline: float) -> None:
-        self._poll.register(self._socket, what)
-        left = deadline - time.monotonic()
-        if left <= 0 or not self._poll.poll(left * 1000):
-            raise Silent("no answer within the time limit")
-
-    def _read(self) -> None:
-        """Take what is in the socket, up to a bound."""
-        taken = 0
-        while taken < _DRAIN_BYTES:
-            try:
-                data = self._socket.recv(_READ_BYTES)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                raise Gone(_why(error)) from error
-            if not data:
-                if taken:
-                    return  # the end is met again, once what came before it has been taken
-                raise Gone("the connection was closed by the other side")
-            taken += len(data)
-            skipped = min(self._skip, len(data))
-            self._skip -= skipped
-            self._buffer += data[skipped:]
-
-    def _complete(self) -> bool:
-        return len(self._buffer) >= _HEADER_BYTES and len(self._buffer) >= self._size()
-
-    def _size(self) -> int:
-        try:
-            return int(calc_msg_size(bytes(self._buffer[:_HEADER_BYTES])))
-        except KeyError as error:  # neither little nor big endian: the stream is lost
-            raise Gone("what came is not D-Bus") from error
-
-    def _parsed(self) -> Iterator[Message]:
-        """Every whole message from those who count, as far as it can be read."""
-        while len(self._buffer) >= _HEADER_BYTES:
-            size = self._size()
-            if size > _LARGEST:
-                self._skip = max(0, size - len(self._buffer))
-                del self._buffer[:size]
-                continue
-            if len(self._buffer) < size:
-                return
-            raw = bytes(self._buffer[:size])
-            del self._buffer[:size]
-            message = self._parse(raw)
-            if message is not None:
-                yield message
-
-    def _parse(self, raw: bytes) -> Message | None:
-        """A message, or None: a stranger's body is not even looked at."""
-        try:
-            header, _ = Header.from_buffer(raw)
-            sender = header.fields.get(HeaderFields.sender)
-            if self.accepts and sender not in self.accepts:
-                return None
-            return Message.from_buffer(raw)
-        except (ValueError, LookupError, AssertionError, TypeError, struct.error, RecursionError):
-            return None
-
 
 def _answers(header: Header) -> int:
     return int(header.fields.get(HeaderFields.reply_serial, 0))
@@ -334,7 +209,3 @@ def _body_or_error(message: Message) -> tuple[Any, ...]:
     name = str(message.header.fields.get(HeaderFields.error_name, ""))
     text = message.body[0] if message.body and isinstance(message.body[0], str) else name
     raise Declined(name, text)
-
-
-def _why(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)

@@ -72,7 +72,7 @@ class SystemdBus:
             # Calls go to the owner, not to the name: nobody is started by asking, and who takes the
             # name later is somebody else.
             (owner,) = bus.call(MESSAGE_BUS, "GetNameOwner", "s", (_SYSTEMD,), seconds=seconds)
-            bus.accepts = frozenset((owner, MESSAGE_BUS.name))
+            bus.hear_only((owner, MESSAGE_BUS.name))
             route = cls(bus, owner)
             route.subscribe(seconds)
         except Declined as error:

@@ -32,6 +32,7 @@ _ARGV: Final = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
 _LIMIT_KEYS: Final = {name: f"Limit{name.upper()}" for name in LIMITS}
 _NUMBERS: Final = (
     "MainPID", "NRestarts", "ExecMainStartTimestampMonotonic", "InactiveExitTimestampMonotonic",
+    "StateChangeTimestampMonotonic",
 )  # fmt: skip
 SHOWN: Final = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "ReloadResult", "UnitFileState",
@@ -130,6 +131,7 @@ def _look(name: str, values: Mapping[str, Any]) -> UnitLook:
         main_pid=get("MainPID", int),
         main_started_ns=get("ExecMainStartTimestampMonotonic", int) * _NS_PER_US,
         activating_since_ns=get("InactiveExitTimestampMonotonic", int) * _NS_PER_US,
+        state_changed_ns=get("StateChangeTimestampMonotonic", int) * _NS_PER_US,
         restarts=get("NRestarts", int),
         can_reload=get("CanReload", bool),
         need_daemon_reload=get("NeedDaemonReload", bool),
