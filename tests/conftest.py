@@ -5,6 +5,13 @@ from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# On shared machines how long an example takes says nothing. More of them, and new ones, for an hour
+# of one's own: HYPOTHESIS_PROFILE=thorough.
+settings.register_profile("ci", deadline=None, print_blob=True)
+settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 # What a test with a mistake in it would hit first: a link followed to the top, a sysctl not masked.
 PLACES = ("/", "/etc", "/home", "/root", "/run", "/tmp", "/usr", "/var")

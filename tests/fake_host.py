@@ -76,13 +76,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A main process. `saw` is what stood in each file of the host when it began to read."""
+    """A main process. `saw` is what stood in the host's files when it started.
+
+    `reread` is the same at its last reload, None where there was none.
+    """
 
     pid: int
     started_ns: int
     uid: int
     limits: Mapping[str, LimitPair]
     saw: Mapping[str, bytes]
+    reread: Mapping[str, bytes] | None = None
     command: tuple[str, ...] = ("/usr/bin/agent",)
 
 
@@ -283,7 +287,7 @@ class FakeHost:
         """A reload by hand: the process reads its files again."""
         unit = self.units[name]
         assert unit.process is not None
-        unit.process = replace(unit.process, saw=self._contents())
+        unit.process = replace(unit.process, reread=self._contents())
         unit.state_changed_ns = self.now_ns
         self._unit_changed(unit)
 
@@ -485,7 +489,13 @@ class FakeHost:
         if self.dies_after is not None and self.effects >= self.dies_after:
             raise Died
 
-    # ---- for comparison
+    # ---- for comparison and for reading
+
+    def __repr__(self) -> str:
+        parts = [f"files={ {path: each.data for path, each in self.files.items()} }"]
+        parts += [f"units={list(self.units.values())}", f"ceilings={self.ceilings}"]
+        parts += [f"raises_limits={self.raises_limits}", f"blocked={self.blocked}"]
+        return f"FakeHost({', '.join(parts)}, done={self.done})"
 
     def snapshot(self) -> dict[str, Any]:
         """All that can be changed here, as one comparable value."""

@@ -1,0 +1,623 @@
+"""Generated policies and hosts, kind by kind, and what must be true of each in the end.
+
+A kind has a row here: worlds in which it has something to hold, what somebody else may do there,
+and, told from the host alone, whether a resource of that kind is as declared and could be.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from jada_configd.core.model import (
+    ABSENT,
+    Exactly,
+    Field,
+    Gone,
+    Json,
+    Members,
+    Mode,
+    OneOf,
+    Resource,
+    Rule,
+    Value,
+    same,
+)
+from jada_configd.core.resources import DROP_IN, header, resolve
+from jada_configd.core.seams import Ceiling, LimitPair
+from jada_configd.core.specs import (
+    DropIn,
+    LimitWord,
+    Policy,
+    ProcessLimits,
+    ServiceSpec,
+    SettingsSpec,
+)
+from tests.fake_host import DEFAULTS, SCOPE, SECOND_NS, UNITS, FakeHost, Unit
+
+POLICY: Final = "/etc/jada-configd/policy.toml"
+HOME: Final = "/home/ubuntu/.claude/settings.json"
+ROOT: Final = "/root/.claude/settings.json"
+OPT: Final = "/opt/agent/config/settings.json"
+PATTERN: Final = "/home/*/.claude/settings.json"
+EVE: Final = "/home/eve/.claude/settings.json"
+AGENT: Final = "jada-agent.service"
+OTHER: Final = "other.service"
+BYSTANDER: Final = "bystander.service"  # no policy ever names it
+LATER: Final = "zzz-somebody.conf"
+
+
+@dataclass(slots=True)
+class World:
+    """A policy and the host on which it is to hold."""
+
+    policy: Policy
+    host: FakeHost
+
+    def resources(self, kind: str) -> list[Resource]:
+        """What is held of one kind, and may be changed."""
+        found = resolve(self.policy, self.host, SCOPE)
+        return [each for each in found if each.id.kind == kind and each.mode == "enforce"]
+
+
+def policy(
+    settings: tuple[SettingsSpec, ...] = (),
+    services: tuple[ServiceSpec, ...] = (),
+    mode: Mode = "enforce",
+) -> Policy:
+    """A policy of these entries."""
+    return Policy(POLICY, (POLICY,), "sha256:0", mode, 300.0, settings, services)
+
+
+def settings_spec(path: str = HOME, **other: Any) -> SettingsSpec:  # noqa: ANN401 - of the spec
+    """`[settings.NAME]`."""
+    spec = SettingsSpec(
+        name="orchestrator",
+        path=path,
+        services=(),
+        create=True,
+        on_missing="owned",
+        rules={("model",): Exactly("sonnet")},
+        mode="enforce",
+        origin="policy.toml:7",
+    )
+    return replace(spec, **other)
+
+
+def service_spec(unit: str = AGENT, **other: Any) -> ServiceSpec:  # noqa: ANN401 - of the spec
+    """`[service."UNIT"]`."""
+    spec = ServiceSpec(
+        unit=unit,
+        apply="reload-or-restart",
+        when="auto",
+        limits={},
+        mode="enforce",
+        origin="policy.toml:20",
+    )
+    return replace(spec, **other)
+
+
+# ------------------------------------------------------------------------------ JSON and its rules
+
+FIELDS: Final[tuple[Field, ...]] = (
+    ("model",),
+    ("effortLevel",),
+    ("permissions", "deny"),
+    ("permissions", "allow"),
+    ("env", "ANTHROPIC_MODEL"),
+    ("a", "b", "c"),
+)
+_SCALARS: st.SearchStrategy[Json] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from([0, 1, 1.0, -3, 2.5, 10**20]),
+    st.sampled_from(["sonnet", "haiku", "", "é", "\n", "Bash(*)"]),
+)
+_LISTS: st.SearchStrategy[list[Json]] = st.lists(_SCALARS, max_size=3)
+_LEAVES: st.SearchStrategy[Json] = st.one_of(_SCALARS, _LISTS)
+_VALUES: st.SearchStrategy[Json] = st.recursive(
+    _LEAVES,
+    lambda below: st.dictionaries(st.sampled_from(["b", "c", "deny", "x", ""]), below, max_size=3),
+    max_leaves=4,
+)
+
+
+@st.composite
+def _members(draw: st.DrawFn) -> Members:
+    members: list[Json] = ["Read(.env)", "Bash(*)", 1, None, True]
+    chosen = draw(st.lists(st.sampled_from(range(5)), unique=True, min_size=1, max_size=4))
+    cut = draw(st.integers(0, len(chosen)))
+    return Members(
+        tuple(members[each] for each in chosen[:cut]), tuple(members[each] for each in chosen[cut:])
+    )
+
+
+RULES: st.SearchStrategy[Rule] = st.one_of(
+    _LEAVES.map(Exactly),
+    st.just(Gone()),
+    st.lists(_LEAVES, min_size=1, max_size=3).map(lambda values: OneOf(tuple(values))),
+    _members(),
+)
+_RULE_SETS = st.dictionaries(st.sampled_from(FIELDS), RULES, min_size=1, max_size=4)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> bytes:
+    """Settings that parse, some with owned keys, some with a key twice."""
+    document: dict[str, Json] = draw(
+        st.dictionaries(
+            st.sampled_from(["model", "permissions", "env", "a", "theme", "hooks"]),
+            _VALUES,
+            max_size=4,
+        )
+    )
+    for field in draw(st.lists(st.sampled_from(FIELDS), max_size=3)):
+        put(document, field, draw(_LEAVES))
+    text = json.dumps(document, indent=draw(st.sampled_from([None, 2, "\t"])))
+    if document and draw(st.integers(0, 5)) == 0:
+        twice = json.dumps({"model": draw(_SCALARS)})
+        text = f"{twice[:-1]}, {text[1:]}"
+    return text.encode() + draw(st.sampled_from([b"", b"\n"]))
+
+
+def put(document: dict[str, Json], field: Field, value: Json) -> None:
+    """Set a field, whatever was on the way to it."""
+    for token in field[:-1]:
+        below = document.get(token)
+        if not isinstance(below, dict):
+            below = document[token] = {}
+        document = below
+    document[field[-1]] = value
+
+
+BROKEN: Final = (b"{", b'{"model": "haiku",}', b"[1]", b"// no\n{}", b'{"model": NaN}', b"\x00")
+EMPTY: Final = (b"", b"\n", b"\xef\xbb\xbf")
+
+
+def value_at(document: Json, field: Field) -> Value:
+    """The value of a field as a reader of the whole file has it."""
+    for token in field:
+        if isinstance(document, dict) and token in document:
+            document = document[token]
+        elif isinstance(document, list) and token.isdecimal() and int(token) < len(document):
+            document = document[int(token)]
+        else:
+            return ABSENT
+    return document
+
+
+def rule_holds(rule: Rule, have: Value) -> bool:
+    """Whether a value is as a rule wants it."""
+    match rule:
+        case Exactly(value):
+            return same(have, value)
+        case Gone():
+            return have is ABSENT
+        case OneOf(values):
+            return any(same(have, each) for each in values)
+        case Members(include, exclude):
+            if not isinstance(have, list):
+                return not include
+            has = [any(same(member, each) for member in have) for each in include]
+            hasnt = [not any(same(member, each) for member in have) for each in exclude]
+            return all(has) and all(hasnt)
+
+
+def content_holds(spec: SettingsSpec, data: bytes | None) -> bool:
+    """Whether a file's content, None where there is none, is as declared."""
+    if data is None:
+        return not spec.create or all(rule_holds(rule, ABSENT) for rule in spec.rules.values())
+    text = data.decode("utf-8-sig").strip()
+    try:
+        document = json.loads(text) if text else {}
+    except ValueError:
+        return False
+    return isinstance(document, dict) and all(
+        rule_holds(rule, value_at(document, field)) for field, rule in spec.rules.items()
+    )
+
+
+# ------------------------------------------------------------------------------ what others do
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something that somebody else does; where it cannot be done it is not."""
+
+    name: str
+    do: Callable[[FakeHost], None]
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def writes(path: str, data: bytes) -> Deed:
+    """Somebody writes a file in place."""
+
+    def do(host: FakeHost) -> None:
+        if path not in host.blocked:
+            host.write(path, data)
+
+    return Deed(f"write {path} {data!r}", do)
+
+
+def removes(path: str) -> Deed:
+    """Somebody removes a file."""
+    return Deed(f"remove {path}", lambda host: host.unlink(path))
+
+
+def _if_running(name: str, unit: str, act: Callable[[FakeHost], object]) -> Deed:
+    def do(host: FakeHost) -> None:
+        if unit in host.units and host.units[unit].process is not None:
+            act(host)
+
+    return Deed(f"{name} {unit}", do)
+
+
+def stops(unit: str) -> Deed:
+    """Somebody stops a unit."""
+    return _if_running("stop", unit, lambda host: host.stop(unit))
+
+
+def crashes(unit: str) -> Deed:
+    """A service crashes, and is started anew."""
+    return _if_running("crash", unit, lambda host: host.crash(unit))
+
+
+def lowers(unit: str, limit: str, pair: LimitPair) -> Deed:
+    """Somebody's prlimit."""
+    return _if_running(
+        f"prlimit --{limit}={pair}", unit, lambda host: host.lower_limit(unit, limit, pair)
+    )
+
+
+def starts(unit: str) -> Deed:
+    """Somebody starts a unit."""
+
+    def do(host: FakeHost) -> None:
+        if unit in host.units and host.units[unit].load_state == "loaded":
+            host.start(unit)
+
+    return Deed(f"start {unit}", do)
+
+
+def drop_in(unit: str, name: str = DROP_IN) -> str:
+    """The path of a drop-in."""
+    return f"{UNITS}/{unit}.d/{name}"
+
+
+DROP_IN_TEXTS: Final = (
+    b"",
+    b"[Service]\nLimitNOFILE=1\n",
+    b"# somebody's\n[Service]\nLimitNPROC=7:8\nEnvironment=A=b\n",
+    b"[Service\nnonsense\n",
+    f"# {header(policy())}\n\n[Service]\nLimitNOFILE=99999\n".encode(),
+)
+
+_FILES = (HOME, ROOT, OPT, EVE)
+_WRITES = st.builds(writes, st.sampled_from(_FILES), documents())
+_TRUNCATIONS = st.builds(writes, st.sampled_from(_FILES), st.sampled_from([*BROKEN, *EMPTY]))
+_REMOVALS = st.builds(removes, st.sampled_from(_FILES))
+_UNIT_DEEDS = st.one_of(
+    st.builds(stops, st.sampled_from([AGENT, OTHER])),
+    st.builds(starts, st.sampled_from([AGENT, OTHER])),
+    st.builds(crashes, st.sampled_from([AGENT, OTHER])),
+    st.builds(
+        lowers,
+        st.sampled_from([AGENT, OTHER]),
+        st.sampled_from(["nofile", "nproc", "core"]),
+        st.sampled_from([(0, 0), (1, 2), (100, None)]),
+    ),
+)
+_DROP_IN_DEEDS = st.one_of(
+    st.builds(
+        writes,
+        st.sampled_from([drop_in(AGENT), drop_in(OTHER)]),
+        st.sampled_from(DROP_IN_TEXTS),
+    ),
+    st.builds(removes, st.sampled_from([drop_in(AGENT), drop_in(OTHER)])),
+)
+# What leads to one and the same end in whatever order it is seen: content is put there whole, and
+# none of it is such that what stood there before comes back.
+ABSOLUTE_DEEDS = st.one_of(_WRITES, _REMOVALS, _UNIT_DEEDS, _DROP_IN_DEEDS)
+DEEDS = st.one_of(ABSOLUTE_DEEDS, _TRUNCATIONS)
+
+
+# ------------------------------------------------------------------------------ policies and hosts
+
+_WORDS: st.SearchStrategy[LimitWord] = st.sampled_from([10, 4096, 65536, 10**9, "infinity", "max"])
+_CEILINGS = st.sampled_from([None, 20000, 1048576])
+_MODES: st.SearchStrategy[Mode] = st.sampled_from(["enforce"] * 5 + ["observe"])
+
+
+@st.composite
+def _limits(draw: st.DrawFn, *, least: int) -> dict[str, tuple[LimitWord, LimitWord]]:
+    names = draw(
+        st.lists(st.sampled_from(["nofile", "nproc", "core"]), unique=True, min_size=least)
+    )
+    limits: dict[str, tuple[LimitWord, LimitWord]] = {}
+    for name in names:
+        soft, hard = draw(_WORDS), draw(_WORDS)
+        limits[name] = (soft, hard) if _height(soft) <= _height(hard) else (hard, soft)
+    return limits
+
+
+def _height(word: LimitWord) -> float:
+    return {"infinity": float("inf"), "max": 10**12}.get(str(word), 0) or float(word)
+
+
+@st.composite
+def _service_specs(draw: st.DrawFn, unit: str, least_limits: int) -> ServiceSpec:
+    return service_spec(
+        unit,
+        apply=draw(
+            st.sampled_from(["reload-or-restart"] * 3 + ["restart"] * 2 + ["reload", "none"])
+        ),
+        when=draw(st.sampled_from(["auto", "auto", "stale", "always"])),
+        limits=draw(_limits(least=least_limits)),
+        mode=draw(_MODES),
+    )
+
+
+@st.composite
+def _settings_specs(draw: st.DrawFn, path: str, units: list[str]) -> SettingsSpec:
+    services = draw(st.lists(st.sampled_from(units), unique=True)) if units else []
+    return settings_spec(
+        path,
+        services=tuple(services),
+        create=draw(st.booleans()) if path != PATTERN else False,
+        on_missing=draw(st.sampled_from(["owned", "owned", "last-good"])),
+        rules=draw(_RULE_SETS),
+        mode=draw(_MODES),
+    )
+
+
+@st.composite
+def policies(draw: st.DrawFn, *, files: int = 0, units: int = 0, limits: int = 0) -> Policy:
+    """A policy with at least so many files, units, and limits of each unit."""
+    names = draw(st.lists(st.sampled_from([AGENT, OTHER]), unique=True, min_size=units))
+    paths = draw(st.lists(st.sampled_from([HOME, ROOT, OPT, PATTERN]), unique=True, min_size=files))
+    return policy(
+        tuple(draw(_settings_specs(path, names)) for path in paths),
+        tuple(draw(_service_specs(name, limits)) for name in names),
+    )
+
+
+@st.composite
+def _hosts(draw: st.DrawFn, held: Policy, *, running: bool) -> FakeHost:
+    host = FakeHost()
+    host.raises_limits = draw(st.integers(0, 4)) > 0
+    for limit in ("nofile", "nproc"):
+        ceiling = draw(_CEILINGS)
+        if ceiling is not None:
+            host.ceilings[limit] = Ceiling(ceiling, f"the most {limit} is {ceiling}")
+    for path in _FILES:
+        _put_file(draw, host, path)
+    for name in (AGENT, OTHER, BYSTANDER):
+        _put_unit(draw, host, name, running=running)
+    del held
+    return host
+
+
+def _put_file(draw: st.DrawFn, host: FakeHost, path: str) -> None:
+    state = draw(st.sampled_from(["good"] * 6 + ["broken", "empty", "gone", "nowhere", "blocked"]))
+    match state:
+        case "good":
+            host.write(path, draw(documents()), mode=draw(st.sampled_from([0o600, 0o644])))
+        case "broken":
+            host.write(path, draw(st.sampled_from(BROKEN)))
+        case "empty":
+            host.write(path, draw(st.sampled_from(EMPTY)))
+        case "gone":
+            host.make_directory(path.rpartition("/")[0])
+        case "blocked":
+            host.make_directory(path.rpartition("/")[0])
+            host.blocked[path] = f"{path} is a FIFO"
+
+
+def _put_unit(draw: st.DrawFn, host: FakeHost, name: str, *, running: bool) -> None:
+    state = draw(
+        st.sampled_from(
+            ["active"] * 6 + ([] if running else ["inactive", "failed", "masked", "absent"])
+        )
+    )
+    if state == "absent":
+        return
+    path = drop_in(name)
+    if draw(st.integers(0, 2)) == 0:
+        host.write(path, draw(st.sampled_from(DROP_IN_TEXTS)), mode=0o644, uid=0)
+    if draw(st.integers(0, 5)) == 0:
+        host.write(drop_in(name, LATER), b"[Service]\nLimitNOFILE=77\n", mode=0o644, uid=0)
+    own = draw(st.sampled_from([{}, {"nofile": (4096, 4096)}]))
+    load_state = "masked" if state == "masked" else "loaded"
+    host.add_unit(Unit(name, load_state, own=own, can_reload=draw(st.booleans())))
+    if state == "failed":
+        host.stop(name, failed=True)
+    elif state == "active":
+        host.start(name, ago_ns=draw(st.sampled_from([1000 * SECOND_NS, SECOND_NS, 0])))
+        limit = draw(st.sampled_from(["nofile", "nproc"]))
+        if draw(st.booleans()):
+            host.lower_limit(name, limit, (5, 6))
+    if draw(st.integers(0, 3)) == 0:  # and systemd has not read it
+        host.write(path, draw(st.sampled_from(DROP_IN_TEXTS)), mode=0o644, uid=0)
+
+
+@st.composite
+def worlds(
+    draw: st.DrawFn, *, files: int = 0, units: int = 0, limits: int = 0, running: bool = False
+) -> World:
+    """Any world with at least so much to hold."""
+    held = draw(policies(files=files, units=units, limits=limits))
+    host = draw(_hosts(held, running=running))
+    host.told.clear()
+    return World(held, host)
+
+
+# ------------------------------------------------------------------------------ the rows
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the shared properties need to know of a kind."""
+
+    worlds: st.SearchStrategy[World]
+    holds: Callable[[World, Any], bool]  # the spec is as declared, told from the host alone
+    can_hold: Callable[[World, Any], bool]
+    races: Callable[[FakeHost, Any], list[Deed]]  # what somebody may do to it at any moment
+
+
+def _settings_holds(world: World, spec: SettingsSpec) -> bool:
+    if spec.path in world.host.blocked:
+        return False
+    entry = world.host.files.get(spec.path)
+    return content_holds(spec, entry.data if entry else None)
+
+
+def _settings_can(world: World, spec: SettingsSpec) -> bool:
+    host = world.host
+    return spec.path not in host.blocked and (
+        not spec.create or spec.path.rpartition("/")[0] in host.directories
+    )
+
+
+def _settings_races(host: FakeHost, spec: SettingsSpec) -> list[Deed]:
+    return [
+        writes(spec.path, b'{"theme": "theirs"}\n'),
+        Deed(
+            "rename over",
+            lambda host: (
+                host.move_over(spec.path, b'{"model": "theirs"}')
+                if spec.path in host.files
+                else None
+            ),
+        ),
+        removes(spec.path),
+    ]
+
+
+def _drop_in_holds(world: World, spec: DropIn) -> bool:
+    host = world.host
+    entry = host.files.get(spec.path)
+    unit = host.units.get(spec.unit)
+    if not spec.limits:
+        return entry is None
+    if entry is None or not entry.data.startswith(f"# {spec.header}\n".encode()):
+        return False
+    lines = entry.data.decode().split("[Service]\n")[1].splitlines()
+    wanted = [f"Limit{limit.upper()}={_pair(pair)}" for limit, pair in spec.limits.items()]
+    loaded = (
+        unit is None
+        or unit.load_state != "loaded"
+        or all(unit.loaded.get(limit) == pair for limit, pair in spec.limits.items())
+    )
+    return sorted(lines) == sorted(wanted) and loaded
+
+
+def _pair(pair: LimitPair) -> str:
+    soft, hard = ("infinity" if each is None else str(each) for each in pair)
+    return soft if soft == hard else f"{soft}:{hard}"
+
+
+def _drop_in_can(world: World, spec: DropIn) -> bool:
+    if any(_is_crossed(pair) for pair in spec.limits.values()):
+        return False  # systemd passes such a line over
+    return drop_in(spec.unit, LATER) not in world.host.files or "nofile" not in spec.limits
+
+
+def _is_crossed(pair: LimitPair) -> bool:
+    """Whether soft is over hard: a number above what "max" comes to here."""
+    soft, hard = pair
+    return hard is not None and (soft is None or soft > hard)
+
+
+def _drop_in_races(host: FakeHost, spec: DropIn) -> list[Deed]:
+    return [writes(spec.path, b"[Service]\nLimitNOFILE=3\n"), removes(spec.path)]
+
+
+def _process_holds(world: World, spec: ProcessLimits) -> bool:
+    unit = world.host.units.get(spec.unit)
+    process = unit.process if unit else None
+    return process is None or all(
+        process.limits[limit] == pair for limit, pair in spec.limits.items()
+    )
+
+
+def _process_can(world: World, spec: ProcessLimits) -> bool:
+    """Within reach of prlimit, or of a restart under a drop-in that counts."""
+    host = world.host
+    for limit, pair in spec.limits.items():
+        ceiling = host.ceilings.get(limit)
+        if _is_crossed(pair) or (ceiling and (pair[1] is None or pair[1] > (ceiling.value or 0))):
+            return False
+    service = next(each for each in world.policy.services if each.unit == spec.unit)
+    restarts = service.apply in ("restart", "reload-or-restart") and _unit_is_well(world, spec.unit)
+    is_loaded = drop_in(spec.unit, LATER) not in host.files or "nofile" not in spec.limits
+    return host.raises_limits or (restarts and is_loaded)
+
+
+def _process_races(host: FakeHost, spec: ProcessLimits) -> list[Deed]:
+    return [crashes(spec.unit), stops(spec.unit)]
+
+
+def _unit_is_well(world: World, name: str) -> bool:
+    unit = world.host.units.get(name)
+    return unit is not None and unit.load_state == "loaded" and unit.active_state != "failed"
+
+
+def _service_holds(world: World, spec: ServiceSpec) -> bool:
+    """What runs has read right values of all that is held for it, and the unit is well."""
+    if not _unit_is_well(world, spec.unit):
+        return False
+    process = world.host.units[spec.unit].process
+    return process is None or all(
+        content_holds(held.spec, read.get(held.spec.path))
+        for read in (process.saw, process.saw if process.reread is None else process.reread)
+        for held in world.resources("settings")
+        if isinstance(held.spec, SettingsSpec)
+        and spec.unit in held.spec.services
+        and _settings_can(world, held.spec)
+    )
+
+
+def _service_can(world: World, spec: ServiceSpec) -> bool:
+    return spec.apply in ("restart", "reload-or-restart") and _unit_is_well(world, spec.unit)
+
+
+def _service_races(host: FakeHost, spec: ServiceSpec) -> list[Deed]:
+    return [crashes(spec.unit), stops(spec.unit)]
+
+
+ROWS: Final[Mapping[str, Row]] = {
+    "settings": Row(worlds(files=1), _settings_holds, _settings_can, _settings_races),
+    "unit-dropin": Row(worlds(units=1, limits=1), _drop_in_holds, _drop_in_can, _drop_in_races),
+    "process-limits": Row(
+        worlds(units=1, limits=1, running=True), _process_holds, _process_can, _process_races
+    ),
+    "service": Row(worlds(files=1, units=1), _service_holds, _service_can, _service_races),
+}
+
+
+def ending(world: World) -> dict[str, Any]:
+    """How a world has come out: all that is held or might be, but no pid, inode or moment.
+
+    Owner and mode are left out, because they are those of whoever made the file last.
+    """
+    host = world.host
+    services = world.policy.services
+    owned = {spec.unit: spec.limits for spec in services if spec.mode == "enforce"}
+    return {
+        "files": {path: entry.data for path, entry in host.files.items()},
+        "units": {
+            name: (
+                unit.active_state,
+                {each: unit.loaded.get(each) for each in owned.get(name, {})},
+                unit.process and {each: unit.process.limits[each] for each in owned.get(name, {})},
+            )
+            for name, unit in host.units.items()
+        },
+    }
+
+
+assert set(DEFAULTS) >= {"nofile", "nproc", "core"}
