@@ -73,9 +73,8 @@ def check_trust(environment: Environment, trusted: Trusted) -> None:
     except Refused as refusal:
         whom = "root" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         raise Refused(
-            f"{refusal}: whoever can change that could have {whom} run anything. "
-            "Install the program where nobody else can write: "
-            "python3 -m venv /opt/jada-configd && /opt/jada-configd/bin/pip install jada-configd"
+            f"{refusal}: whoever can change that could have {whom} run anything; install the "
+            "program where nobody else can write, such as a virtual environment in /opt"
         ) from None
 
 

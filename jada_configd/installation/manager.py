@@ -57,6 +57,10 @@ class Manager:
         """Whether our unit runs, or starts over and over."""
         return self.show("ActiveState").get("ActiveState") not in ("inactive", "failed")
 
+    def is_enabled(self) -> bool:
+        """Whether our unit starts at boot, or at the user's login."""
+        return self._systemctl(["is-enabled", "--quiet", UNIT]).returncode == 0
+
     def knows_unit(self) -> bool:
         """Whether there is such a unit as far as the manager knows."""
         return self.show("LoadState").get("LoadState") != "not-found" or self.is_running()
@@ -95,8 +99,10 @@ class Manager:
     def last_words(self, since: float) -> list[str]:
         """The last lines that our unit and systemd about it have left in the journal."""
         unit = "--user-unit" if self.user else "--unit"
-        command = ["journalctl", f"{unit}={UNIT}", f"--since=@{since:.0f}", "--quiet"]
+        command = ["journalctl", f"{unit}={UNIT}", f"--since=@{int(since)}", "--quiet"]
         try:
+            if not self.user:  # what has not been written yet is not found
+                _run(["journalctl", "--sync"], _SECONDS)
             ended = _run([*command, "--no-pager", f"--lines={_JOURNAL_LINES}"], _SECONDS)
         except HostError:
             return []

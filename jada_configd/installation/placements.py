@@ -1,6 +1,7 @@
 """Which files an installation consists of on a host, and what of ours stands there."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,13 +73,17 @@ def placements(
     if version is not None and version >= units.NOTIFY_RELOAD_SINCE:
         text = shipped(f"systemd/{UNIT}.d/{NOTIFY_RELOAD}")
         found.append(Placement(f"{drop_ins}/{NOTIFY_RELOAD}", text.encode()))
-    for path in _manual_paths(where):
-        text = shipped(f"docs/{path.rpartition('/')[2]}")
-        found.append(Placement(path, text.encode(), extra=True))
+    return (*found, *_extras(where))
+
+
+def _extras(where: Directories) -> Iterator[Placement]:
+    """What the service works without; a packager may have put it elsewhere, or left it out."""
+    shipped_as = {path: f"docs/{path.rpartition('/')[2]}" for path in _manual_paths(where)}
     if not where.user:
-        text = shipped("systemd/jada-configd.catalog")
-        found.append(Placement(_CATALOGUE, text.encode(), extra=True))
-    return tuple(found)
+        shipped_as[_CATALOGUE] = "systemd/jada-configd.catalog"
+    for path, name in shipped_as.items():
+        with suppress(HostError):
+            yield Placement(path, shipped(name).encode(), extra=True)
 
 
 def outdated(where: Directories, wanted: Iterable[Placement], files: Files) -> Iterator[str]:

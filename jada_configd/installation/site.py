@@ -52,8 +52,7 @@ def _check(manager: Manager) -> None:
     if manager.user:
         whose = "root's, under sudo" if os.geteuid() == 0 else "yours"
         raise HostError(
-            f"there is no user service manager ({whose}): log in, or `loginctl enable-linger`; "
-            "without one, `jada-configd run --user` runs in the foreground"
+            f"there is no service manager of a user ({whose}): log in, or `loginctl enable-linger`"
         )
     raise HostError(
         "systemd does not run here (/run/systemd/system is missing); "

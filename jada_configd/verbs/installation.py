@@ -54,9 +54,10 @@ def _install(options: argparse.Namespace, here: Site) -> int:
     with told("install"):
         _change(here, changes, old)
         _enable(here)
-    status = _start(here) if here.manager.runs else DONE
+    if here.manager.runs and not _start(here):
+        return FAILURE
     _advise(here, environment, unordered)
-    return status
+    return DONE
 
 
 def _candidate(options: argparse.Namespace, here: Site) -> Candidate:
@@ -118,9 +119,10 @@ def _show(
     changes: Sequence[Pending],
     old: Sequence[str],
 ) -> None:
-    where = "in the tree at " + escaped(here.where.root) if here.image else "on this host"
-    print(f"jada-configd {__version__} {'for this user' if here.where.user else where}")
-    print(f"\nThe first pass, by {escaped(chosen.source.path)}:\n")
+    where = f"the tree at {escaped(here.where.root)}" if here.image else "this host"
+    print(f"jada-configd {__version__} for {'this user' if here.where.user else where}")
+    print(f"policy {escaped(chosen.source.path)}")
+    print("\nThe first pass will find and do this:\n")
     warnings, text = first_pass(chosen.policy, here.where, painter(), verbose=options.verbose)
     complain(*warnings)
     print(text)
@@ -129,10 +131,10 @@ def _show(
         print(f"  {escaped(str(change))}")
     for path in old:
         print(f"  remove {escaped(path)}")
-    if not here.manager.runs:
+    if not here.manager.is_enabled():
         print(f"  enable {UNIT}")
-    else:
-        print(f"  enable and {'restart' if here.manager.is_running() else 'start'} {UNIT}")
+    if here.manager.runs:
+        print(f"  {'restart' if here.manager.is_running() else 'start'} {UNIT}")
 
 
 def _change(here: Site, changes: Sequence[Pending], old: Sequence[str]) -> None:
@@ -158,11 +160,12 @@ def _change(here: Site, changes: Sequence[Pending], old: Sequence[str]) -> None:
 def _enable(here: Site) -> None:
     if here.manager.runs:
         here.manager.do("daemon-reload")
-    here.manager.do("enable", "--quiet", UNIT)
-    print(f"enabled {UNIT}")
+    if not here.manager.is_enabled():
+        here.manager.do("enable", "--quiet", UNIT)
+        print(f"enabled {UNIT}")
 
 
-def _start(here: Site) -> int:
+def _start(here: Site) -> bool:
     """Start it or start it anew, and wait until it is ready; say how it went."""
     manager = here.manager
     was_running = manager.is_running()
@@ -170,13 +173,14 @@ def _start(here: Site) -> int:
     try:
         manager.do("restart" if was_running else "start", UNIT, seconds=START_SECONDS)
     except HostError as error:
-        complain(f"jada-configd: {UNIT} does not get ready: {error}")
+        why = str(error).partition(" See ")[0]
+        complain(f"jada-configd: {UNIT} does not get ready: {why}")
         complain(*(f"  {line}" for line in manager.last_words(since)))
         complain(_left_after_failure(here, was_running=was_running))
-        return FAILURE
+        return False
     took = seconds(time.monotonic() - began)
     print(f"{UNIT} is ready ({took}): {escaped(manager.show('StatusText').get('StatusText', ''))}")
-    return DONE
+    return True
 
 
 def _left_after_failure(here: Site, *, was_running: bool) -> str:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from jada_configd.core.wording import count, escaped
+from jada_configd.core.wording import escaped
 from jada_configd.installation import placements
 from jada_configd.installation.manager import START_SECONDS
 from jada_configd.installation.site import Site
@@ -23,7 +23,8 @@ def _uninstall(options: argparse.Namespace, here: Site) -> int:
     held = placements.held_files(here.where, here.files)
     loaded = here.manager.runs and here.manager.knows_unit()
     state = here.inside(here.where.state)
-    if not (own or held or loaded or options.purge):
+    purged = options.purge and Path(here.where.state).exists()
+    if not (own or held or loaded or purged):
         print("jada-configd is not installed here.")
         return DONE
     print("This will")
@@ -31,7 +32,7 @@ def _uninstall(options: argparse.Namespace, here: Site) -> int:
         print(f"  stop and disable {UNIT}")
     for path in (*own, *held):
         print(f"  remove {escaped(path)}")
-    if options.purge:
+    if purged:
         print(f"  remove {escaped(state)}: history, evidence and last good contents")
     if not agreed(options):
         return FAILURE
@@ -44,7 +45,7 @@ def _uninstall(options: argparse.Namespace, here: Site) -> int:
             update_catalogue(here)
         if here.manager.runs:
             here.manager.forget()
-        if options.purge and purge(here.where.root, state):
+        if purged and purge(here.where.root, state):
             print(f"removed {escaped(state)}")
     _say_what_stays(options, here, held)
     return DONE
@@ -62,12 +63,9 @@ def _stop(here: Site, own: Sequence[str], *, loaded: bool) -> None:
 
 def _say_what_stays(options: argparse.Namespace, here: Site, held: Sequence[str]) -> None:
     where = here.where
-    if held and here.manager.runs:
-        print(
-            f"Limits of running processes stay as they are; {count(len(held), 'drop-in')} less, "
-            "units have their own limits again when they next start."
-        )
     print("Settings files stay as they are.")
+    if held and here.manager.runs:
+        print("Running processes keep their limits; units have their own again when they start.")
     kept = [where.configuration] if Path(where.configuration).exists() else []
     kept += [where.state] if Path(where.state).exists() else []
     if kept:
