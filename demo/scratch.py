@@ -133,11 +133,11 @@ class Story:
         """Have a command spoil the settings, and tell how long they were wrong."""
         with Witness(self.settings.read_bytes) as witness:
             self.type(command)
-            seconds = witness.wrong_for(is_right, within=10)
-        if seconds is None:
+            wrong = witness.wrong_for(is_right, within=10)
+        if wrong is None:
             self.screen.failed(f"the file says {WANTED} again")
         else:
-            self.screen.after(seconds, f"the file says {WANTED} again")
+            self.screen.after(wrong.seconds, f"the file says {WANTED} again", exact=wrong.exact)
 
 
 def is_right(content: bytes) -> bool:

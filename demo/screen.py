@@ -40,9 +40,9 @@ class Screen:
         for line in text.splitlines():
             print(f"{MARGIN}  {line}".rstrip(), flush=True)
 
-    def after(self, seconds: float, text: str) -> None:
-        """Something that came so many seconds after what stands above."""
-        self.line(f"  + {duration(seconds)}: {text}")
+    def after(self, seconds: float, text: str, *, exact: bool = True) -> None:
+        """Something that came so many seconds after what stands above, or sooner."""
+        self.line(f"  + {'' if exact else 'less than '}{duration(seconds)}: {text}")
 
     def failed(self, text: str) -> None:
         """Something that should have come and did not."""

@@ -34,6 +34,13 @@ def tell(screen: Screen) -> None:
     screen.line("the host is gone, with all that was in it; this machine is as it was")
 
 
+def _is_right(content: bytes) -> bool:
+    try:
+        return bool(json.loads(content)["model"] == WANTED)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 class Story:
     """What happens on the host, one method a chapter."""
 
@@ -101,7 +108,10 @@ class Story:
         self.screen.title("A writer truncates the file and dies in mid-write")
         half = '{"model": "claude-haiku-4-5", "theme": "dark", "statusLi'
         self.drift("ubuntu", f"printf '{half}' > ~/.claude/settings.json")
+        self.screen.line("  a file in the middle of being written is given 250 ms to become whole")
         self.type("root", f"cat {SETTINGS}")
+        self.screen.line("  what was broken is kept")
+        self.type("root", "cat /var/lib/jada-configd/evidence/*; echo")
 
     def how_things_stand(self) -> None:
         """What an operator sees."""
@@ -112,12 +122,11 @@ class Story:
     def remove_the_drop_in(self) -> None:
         """Somebody tidies /etc up."""
         self.screen.title("Somebody removes the drop-in with the limits")
-        self.type("root", f"rm {DROP_IN}")
-        self.expect(lambda: self.host.exists(DROP_IN), "it is back")
-        given = "8192"
+        header = (DROP_IN, lambda content: content.startswith(b"#"), "it is back")
+        self.drift("root", f"rm {DROP_IN}", *header)
         self.expect(
-            lambda: self.host.show(self.agent.unit, "LimitNOFILE")["LimitNOFILE"] == given,
-            "systemd would give the service its limits again",
+            lambda: self.host.show(self.agent.unit, "LimitNOFILE")["LimitNOFILE"] == "8192",
+            "systemd has read it, and would give the service its limits again",
         )
 
     def lower_the_limits(self) -> None:
@@ -126,6 +135,7 @@ class Story:
         self.type("ubuntu", f"prlimit --pid {self.agent.pid} --nofile=256:")
         right = ("4096", "8192")
         self.expect(lambda: self.agent.limit("open files") == right, "its process has 4096:8192")
+        self.screen.line("  no event tells of that; the sweep does, every 2 s in this policy")
 
     def go_wrong_while_the_daemon_is_down(self) -> None:
         """The one case in which a service has really read the wrong model."""
@@ -153,18 +163,25 @@ class Story:
         if done.returncode not in ok:
             self.screen.failed(f"`{command}` ended with {done.returncode}")
 
-    def drift(self, who: str, command: str) -> None:
-        """Have a command spoil the settings, and tell how long they were wrong."""
+    def drift(
+        self,
+        who: str,
+        command: str,
+        path: str = SETTINGS,
+        right: Callable[[bytes], bool] = _is_right,
+        text: str = f"the file says {WANTED} again",
+    ) -> None:
+        """Have a command spoil a file, and tell how long it was wrong."""
         before = self.agent.pid
-        with Witness(lambda: self.host.read_bytes(SETTINGS)) as witness:
+        with Witness(lambda: self.host.read_bytes(path)) as witness:
             self.type(who, command)
-            seconds = witness.wrong_for(_is_right, within=10)
-        if seconds is None:
-            self.screen.failed(f"{SETTINGS} says {WANTED} again")
+            wrong = witness.wrong_for(right, within=10)
+        if wrong is None:
+            self.screen.failed(text)
             return
-        self.screen.after(seconds, f"the file says {WANTED} again")
+        self.screen.after(wrong.seconds, text, exact=wrong.exact)
         if self.agent.pid == before:
-            self.screen.line("  the agent was left alone: it read its model before that")
+            self.screen.line("  the agent was left alone: it has read nothing wrong")
 
     def expect(self, condition: Callable[[], bool], text: str, within: float = 10.0) -> None:
         """Wait for something, and tell how long it took."""
@@ -182,10 +199,3 @@ class Story:
             return _is_right(self.host.read_bytes(SETTINGS))
         except OSError:
             return False
-
-
-def _is_right(content: bytes) -> bool:
-    try:
-        return bool(json.loads(content)["model"] == WANTED)
-    except (ValueError, KeyError, TypeError):
-        return False
