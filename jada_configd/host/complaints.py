@@ -5,7 +5,7 @@ import os
 from typing import Final
 
 from jada_configd.core.wording import escaped
-from jada_configd.errors import HostError
+from jada_configd.errors import HostError, Unable
 
 _SENTENCES: Final = {
     errno.ENOSPC: "No space left on {}",
@@ -21,6 +21,14 @@ _SENTENCES: Final = {
     errno.ELOOP: "{} leads through too many links",
     errno.ENOTDIR: "{} is not a directory",
 }
+_OF_THE_FILE: Final = {
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.EDQUOT,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+}
 
 
 def sentence(error: OSError, path: str) -> str:
@@ -33,5 +41,6 @@ def sentence(error: OSError, path: str) -> str:
 
 
 def complaint(error: OSError, path: str) -> HostError:
-    """The same as an error of ours."""
-    return HostError(sentence(error, path))
+    """The same as an error of ours: `Unable` where it is the machine, not what a file is like."""
+    kind = HostError if error.errno in _OF_THE_FILE else Unable
+    return kind(sentence(error, path))

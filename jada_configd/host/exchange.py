@@ -5,16 +5,15 @@ replaced is in hand. If that is not what was looked at it goes back, and whateve
 place meanwhile is newer still and wins.
 
 What remains: for some microseconds readers may see the new content although it is taken back. A
-writer that keeps the old file open for longer than `_PATIENCE` writes to a file without a name, as
-with every editor that renames. A process killed in the microseconds between the exchange and the
-comparison, while somebody else was renaming too, leaves their content under the temporary name.
+writer that keeps the old file open for longer than `writers.HELD_AT_MOST` writes to a file without
+a name, as with every editor that renames. So does one that opened the new content in the
+microseconds before it was taken back, and writes later than `writers.PATIENCE`. A process killed
+between the exchange and the comparison, while somebody else was renaming too, leaves their content
+under the temporary name.
 """
 
 import errno
-import fcntl
 import os
-import signal
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,12 +27,12 @@ from jada_configd.host.attributes import attributes
 from jada_configd.host.complaints import complaint
 from jada_configd.host.temporary import Temporary, mark
 from jada_configd.host.walk import Directory, End
+from jada_configd.host.writers import Writers, await_none
 
 UNSUPPORTED: Final = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 _ROUNDS: Final = (
     16  # how often somebody has to rename between two system calls of ours, and no more
 )
-_PATIENCE: Final = 10  # ms in which a writer that has the file open can finish
 
 
 @dataclass(slots=True)
@@ -44,6 +43,7 @@ class Looked:
     data: bytes
     facts: os.stat_result
     extra: dict[str, bytes]
+    writers: Writers
 
 
 def exchange(end: End, new: Temporary, content: bytes, looked: Looked) -> None:
@@ -111,7 +111,8 @@ def came_out(directory: Directory, name: str, looked: Looked) -> bool:
 
 
 def _is_unchanged(descriptor: int, looked: Looked) -> bool:
-    _await_writers(descriptor)
+    if not looked.writers.are_gone(descriptor):
+        return False
     size = len(looked.data)
     if os.pread(descriptor, size + 1, 0) != looked.data:
         return False
@@ -122,26 +123,6 @@ def _is_unchanged(descriptor: int, looked: Looked) -> bool:
         == (looked.facts.st_uid, looked.facts.st_gid, looked.facts.st_mode)
         and attributes(descriptor, "") == looked.extra
     )
-
-
-def _await_writers(descriptor: int) -> None:
-    """Wait a little for those who have the file open to write: its name is gone, none can follow.
-
-    A read lease is granted only where there is no writer (fcntl(2), F_SETLEASE), and is given back
-    at once. That takes the file's owner or CAP_LEASE; for anybody else, nobody is awaited.
-    """
-    for _ in range(_PATIENCE):
-        try:
-            # Should somebody open it for writing just then: a signal that nobody minds, not SIGIO.
-            fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
-            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        except BlockingIOError:
-            time.sleep(0.001)
-            continue
-        except OSError:
-            pass
-        return
 
 
 def _put_back(end: End, new: Temporary, content: bytes) -> None:
@@ -179,7 +160,7 @@ def _mark(directory: int, name: str) -> tuple[int, ...] | None:
 
 def _stands_as(descriptor: int, content: bytes) -> bool:
     """Whether nobody wrote to the file, or has it open to, while it had its name."""
-    _await_writers(descriptor)
+    await_none(descriptor)
     return os.pread(descriptor, len(content) + 1, 0) == content
 
 

@@ -16,6 +16,7 @@ from jada_configd.host import litter, patterns, reading, replace
 from jada_configd.host.mounts import Mounts
 from jada_configd.host.trust import trust
 from jada_configd.host.walk import End, Nowhere, Walk
+from jada_configd.host.writers import Writers
 
 
 class Files:
@@ -25,6 +26,7 @@ class Files:
         self._root = root
         self._trust = trust(scratch=root != "/")
         self._mounts = Mounts()
+        self._writers = Writers()
 
     def __enter__(self) -> Self:
         return self
@@ -79,12 +81,12 @@ class Files:
     def replace_file(self, action: ReplaceFile) -> None:
         """Put content in place of what was looked at; raises `Stale`, `Refused`, `HostError`."""
         with self._walk() as walk:
-            replace.replace_file(walk, action)
+            replace.replace_file(walk, action, self._writers)
 
     def remove_file(self, action: RemoveFile) -> None:
         """Remove what was looked at; raises `Stale`, `Refused`, `HostError`."""
         with self._walk() as walk:
-            replace.remove_file(walk, action)
+            replace.remove_file(walk, action, self._writers)
 
     def clean_litter(self, paths: Iterable[str]) -> tuple[str, ...]:
         """Remove what a crash left beside these files; to be called under the pass lock."""

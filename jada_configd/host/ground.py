@@ -67,7 +67,7 @@ class Ground:
             return Ground(self.trust, uid)
         if self.holder == SHARED:
             if not facts.st_mode & _SEARCH_BY_ALL:
-                raise Refused(f"{escaped(path)} {_IN_SHARED} and is closed to them")
+                raise Refused(f"{escaped(path)} {_IN_SHARED}, and is closed to them")
             return self
         if not self.trust.shares(facts):
             return self if self.holder == TRUSTED else Ground(self.trust)

@@ -14,15 +14,16 @@ from types import TracebackType
 from typing import Final, Self
 
 from jada_configd.core.wording import escaped
-from jada_configd.errors import Busy, HostError
+from jada_configd.errors import Busy, HostError, Refused
 from jada_configd.host import private
 from jada_configd.host.complaints import complaint
+from jada_configd.host.trust import trust
 
 _DIRECTORY_MODE: Final = 0o755
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _AGAIN: Final = 0.02  # seconds between two attempts
 _FLOCK: Final = struct.Struct("@hhqqi4x")  # struct flock (fcntl(2)): type, whence, start, len, pid
-_held: set[tuple[int, int]] = set()
+_held: dict[tuple[int, int], int] = {}  # and by which process: a fork inherits this, not the lock
 
 
 class Lock:
@@ -48,7 +49,7 @@ class Lock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-            _held.discard(self._identity)
+            _held.pop(self._identity, None)
 
 
 def lock(path: str, wait_seconds: float = 0.0) -> Lock:
@@ -60,7 +61,7 @@ def lock(path: str, wait_seconds: float = 0.0) -> Lock:
     with private.opened(parent, _DIRECTORY_MODE, create=True) as directory:
         try:
             found = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
-            if (found.st_dev, found.st_ino) in _held:
+            if _held.get((found.st_dev, found.st_ino)) == os.getpid():
                 raise Busy(f"{escaped(path)} is held by this very process")
         except FileNotFoundError:
             pass
@@ -69,15 +70,21 @@ def lock(path: str, wait_seconds: float = 0.0) -> Lock:
         except OSError as error:
             raise complaint(error, path) from error
     try:
+        facts = os.fstat(descriptor)
+        _check_owner(facts.st_uid, path)
         os.fchmod(descriptor, 0o600)
         _take(descriptor, path, time.monotonic() + wait_seconds)
-        facts = os.fstat(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
     identity = (facts.st_dev, facts.st_ino)
-    _held.add(identity)
+    _held[identity] = os.getpid()
     return Lock(descriptor, identity)
+
+
+def _check_owner(uid: int, path: str) -> None:
+    if uid != os.geteuid():
+        raise Refused(f"{escaped(path)} belongs to {trust().name(uid)}")
 
 
 def _take(descriptor: int, path: str, until: float) -> None:

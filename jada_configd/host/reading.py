@@ -5,7 +5,7 @@ import stat
 from typing import Final
 
 from jada_configd.core.wording import escaped
-from jada_configd.errors import HostError, Refused
+from jada_configd.errors import HostError, Refused, Stale
 from jada_configd.host.complaints import complaint
 from jada_configd.host.walk import End
 
@@ -61,7 +61,7 @@ def read_whole(descriptor: int, path: str) -> tuple[bytes, os.stat_result]:
                 return data, facts
     except OSError as error:
         raise complaint(error, path) from None
-    raise HostError(f"{escaped(path)} is being written: it changed each time that it was read")
+    raise Stale(f"{escaped(path)} is being written: it changed each time that it was read")
 
 
 def same_moment(one: os.stat_result, other: os.stat_result) -> bool:

@@ -19,11 +19,12 @@ from jada_configd.host.exchange import UNSUPPORTED, Looked, came_out, exchange, 
 from jada_configd.host.ground import TRUSTED
 from jada_configd.host.temporary import Temporary, temporary_name
 from jada_configd.host.walk import Directory, End, Nowhere, Walk
+from jada_configd.host.writers import Writers
 
 _DIRECTORY_MODE: Final = 0o755
 
 
-def replace_file(walk: Walk, action: ReplaceFile) -> None:
+def replace_file(walk: Walk, action: ReplaceFile, writers: Writers) -> None:
     """Carry the action out; raises `Stale`, `Refused`, `HostError`."""
     end = _end(walk, action)
     if action.replaces is None:
@@ -33,7 +34,7 @@ def replace_file(walk: Walk, action: ReplaceFile) -> None:
         return
     descriptor = _open(end, action.path)
     try:
-        looked = _look(descriptor, end, action.replaces)
+        looked = _look(descriptor, end, action.replaces, writers)
         if end.directory.ground.holder != TRUSTED:
             _check_owner(action, looked.facts, end)
         _replace(end, action, looked)
@@ -41,7 +42,7 @@ def replace_file(walk: Walk, action: ReplaceFile) -> None:
         os.close(descriptor)
 
 
-def remove_file(walk: Walk, action: RemoveFile) -> None:
+def remove_file(walk: Walk, action: RemoveFile, writers: Writers) -> None:
     """Carry the action out; raises `Stale`, `Refused`, `HostError`."""
     try:
         end = walk.to(action.path)
@@ -49,7 +50,7 @@ def remove_file(walk: Walk, action: RemoveFile) -> None:
         raise Stale(f"{escaped(action.path)} is gone by now") from None
     descriptor = _open(end, action.path)
     try:
-        _remove(end, _look(descriptor, end, action.replaces))
+        _remove(end, _look(descriptor, end, action.replaces, writers))
     finally:
         os.close(descriptor)
     _remove_empty(end.directory)
@@ -94,13 +95,15 @@ def _open(end: End, path: str) -> int:
     return reading.open_regular(end)
 
 
-def _look(descriptor: int, end: End, expected: str) -> Looked:
+def _look(descriptor: int, end: End, expected: str, writers: Writers) -> Looked:
     data, facts = reading.read_whole(descriptor, end.path)
     end.directory.ground.at_file(end.path, end.directory.facts, facts)
     if digest(data) != expected:
         raise Stale(f"{escaped(end.path)} has other content than was looked at")
+    if not writers.are_gone(descriptor):
+        raise Stale(f"{escaped(end.path)} is open for writing in another process")
     try:
-        return Looked(descriptor, data, facts, attributes(descriptor, end.path))
+        return Looked(descriptor, data, facts, attributes(descriptor, end.path), writers)
     except OSError as error:
         raise complaint(error, end.path) from error
 
