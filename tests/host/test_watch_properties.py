@@ -62,8 +62,16 @@ class Tree(RuleBasedStateMachine):
         paths |= {pattern for pattern in self.patterns if "*" not in pattern and "?" not in pattern}
         return {path: seen(path) for path in paths}
 
-    def at(self, place: str) -> str:
-        return f"{self.root}/{place}"
+    def at(self, place: str, *, through: bool = False) -> str:
+        """The path, unless links lead out of the tree: what is there is the machine's own.
+
+        `through`: what will be done with it follows a link at its end too.
+        """
+        path = f"{self.root}/{place}"
+        end = os.path.realpath(path if through else os.path.dirname(path))
+        if not f"{end}/".startswith(f"{os.path.realpath(self.root)}/"):
+            raise PermissionError(path)
+        return path
 
     def attempt(self, change: Callable[[], object]) -> None:
         with suppress(OSError):
@@ -78,11 +86,11 @@ class Tree(RuleBasedStateMachine):
 
     @rule(place=places, content=st.binary(max_size=3))
     def write_in_place(self, place: str, content: bytes) -> None:
-        self.attempt(lambda: self.write(self.at(place), content))
+        self.attempt(lambda: self.write(self.at(place, through=True), content))
 
     @rule(place=places, content=st.binary(min_size=1, max_size=3))
     def append(self, place: str, content: bytes) -> None:
-        self.attempt(lambda: self.write(self.at(place), content, os.O_APPEND))
+        self.attempt(lambda: self.write(self.at(place, through=True), content, os.O_APPEND))
 
     @rule(place=places)
     def make_directory(self, place: str) -> None:
@@ -91,8 +99,8 @@ class Tree(RuleBasedStateMachine):
     @rule(place=places)
     def make_whole_tree(self, place: str) -> None:
         def make() -> None:
-            os.makedirs(self.at(place))
-            self.write(self.at(f"{place}/s.json"), b"new")
+            os.makedirs(self.at(place, through=True))
+            self.write(self.at(f"{place}/s.json", through=True), b"new")
 
         self.attempt(make)
 
@@ -118,11 +126,11 @@ class Tree(RuleBasedStateMachine):
 
     @rule(place=places)
     def remove_tree(self, place: str) -> None:
-        self.attempt(lambda: shutil.rmtree(self.at(place)))
+        self.attempt(lambda: shutil.rmtree(self.at(place, through=True)))
 
     @rule(place=places, mode=st.sampled_from([0o600, 0o644, 0o755]))
     def change_mode(self, place: str, mode: int) -> None:
-        self.attempt(lambda: os.chmod(self.at(place), mode))
+        self.attempt(lambda: os.chmod(self.at(place, through=True), mode))
 
     @rule()
     def walk_anew(self) -> None:
