@@ -231,6 +231,9 @@ class Daemon:
         self._tell_ns = 0
         board = self._loop.board
         state, why = overall(self._loop.reports(), self._all_troubles())
+        jobs = self._loop.jobs()
+        if state == "in-sync" and jobs:
+            state, why = "correcting", f"{jobs[0]} is under way"
         if self._state_since[0] != state:
             self._state_since = (state, clock())
         line = board.line(state, why)

@@ -211,6 +211,7 @@ class Loop:
                     self.schedule.hint(self._managed(), now_ns)
                 case ManagerLost():
                     self._jobs.clear()
+                    self._world.reconciler.at_work.clear()
                     self.schedule.hint(self._managed(), now_ns)
 
     def _sweep(self) -> None:
@@ -268,10 +269,13 @@ class Loop:
         owed = self._world.ledger.owed(action.unit)
         fields = owed.fields if owed is not None else ()
         self._jobs[job] = _Job(action.unit, action.how, time.monotonic_ns(), fields)
+        # systemd may show a unit without its job before it tells how that has ended.
+        self._world.reconciler.at_work.add(ResourceId("service", action.unit))
 
     def _job_ended(self, event: JobEnded, now_ns: int) -> None:
         job = self._jobs.pop(event.job, None)
         if job is not None:
+            self._world.reconciler.at_work.discard(ResourceId("service", job.unit))
             self.board.counters.service_applies += event.result == "done"
             took = (now_ns - job.at_ns) / 1e9
             self._tell(ServiceApplied(job.unit, job.how, event.result, job.fields, took))
@@ -307,6 +311,10 @@ class Loop:
     def holds_units(self) -> bool:
         """Whether the policy has anything to do with the service manager."""
         return any(each.kind != "settings" for each in self._resources)
+
+    def jobs(self) -> list[str]:
+        """What units are doing for us now: `restart of jada-agent.service`."""
+        return [f"{job.how} of {job.unit}" for job in self._jobs.values()]
 
     def under_way(self, *kinds: str) -> bool:
         """Whether anything is on its way to being corrected; without kinds, a job counts too."""

@@ -67,6 +67,7 @@ class Reconciler:
         self._clock_ns = clock_ns
         self._keep = keep
         self.resting: dict[ResourceId, int] = {}  # nothing is done about these before that moment
+        self.at_work: set[ResourceId] = set()  # nor about these, whose job has not ended
         self._settling = Settling()
         self._begun: dict[ResourceId, Report] = {}  # to be told once it has ended
         self._seen_wrong: dict[ResourceId, int | None] = {}  # with when it had last been right
@@ -92,6 +93,7 @@ class Reconciler:
             and not self._reloads_already(each)
             # what rests is looked at and told, and left alone
             and self.resting.get(each.resource.id, 0) <= each.at_ns
+            and each.resource.id not in self.at_work
         }
         self._takeup.begin((each.resource, self._rules(each.resource)) for each in acting.values())
         errors = _carry_out(acting, writer)
@@ -226,7 +228,7 @@ class Reconciler:
         if look.plan.actions and rests_until_ns > look.at_ns:
             rests = "is left alone for a while, because its last job failed"
             return replace(_report(look, "drifted", problem or rests), again_ns=rests_until_ns)
-        if self._reloads_already(look):
+        if self._reloads_already(look) or look.resource.id in self.at_work:
             return self._waits_for_end(look, problem)
         waits = f"waits for {look.plan.waits}"
         if look.plan.under_way:

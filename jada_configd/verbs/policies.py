@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jada_configd.assembly import assemble
 from jada_configd.core.wording import escaped
 from jada_configd.errors import PolicyError
-from jada_configd.host.directories import directories
+from jada_configd.host.directories import directories, home_directory
 from jada_configd.policy import load
 from jada_configd.policy import schema as schema_of
 from jada_configd.verbs.output import complain, print_json
@@ -22,7 +22,9 @@ def validate(options: argparse.Namespace) -> int:
     status = VALID
     for path in named or [where.policy]:
         try:
-            policy = load(path, fragments=not named, home=where.home)
+            # A named file may be meant for --user; what `~/` stands for is then known here.
+            home = home_directory(os.environ) if named else where.home
+            policy = load(path, fragments=not named, home=home)
         except PolicyError as error:
             complain(*error.messages)
             status = INVALID

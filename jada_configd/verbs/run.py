@@ -35,6 +35,9 @@ def run(options: argparse.Namespace) -> int:
             finally:
                 source.close()
                 told.close()
-    except (Busy, HostError) as error:
+    except Busy as error:
+        complain(f"jada-configd: another instance runs on this host: {error}")
+        return FAILURE
+    except HostError as error:
         complain(f"jada-configd: {error}")
         return FAILURE
