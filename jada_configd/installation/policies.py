@@ -5,10 +5,12 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from jada_configd.core.specs import Policy
 from jada_configd.core.wording import REDACTED, escaped, public
+from jada_configd.errors import PolicyError
 from jada_configd.host.directories import Directories
 from jada_configd.policy import sources
 from jada_configd.policy.files import Source, read, revision_of, texts
@@ -24,9 +26,13 @@ _SCALAR: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A policy as it will be in force: its own bytes, and what it declares with its fragments."""
+    """A policy as it will be in force: its own bytes, and what it declares with its fragments.
+
+    `mode` is for its copy: readable by everybody unless the file was not.
+    """
 
     source: Source
+    mode: int
     policy: Policy
 
 
@@ -35,6 +41,10 @@ def candidate(path: str, where: Directories) -> Candidate:
     from jada_configd.policy.validation import validate
 
     found = read([path, *sources(where.policy)[1:]])
+    try:
+        mode = Path(path).stat().st_mode & 0o644 | 0o600
+    except OSError as error:
+        raise PolicyError([f"{escaped(path)}: {error.strerror}"]) from None
     place = where.policy.removeprefix(where.root) if where.root != "/" else where.policy
     plain = {
         "path": place,
@@ -42,7 +52,7 @@ def candidate(path: str, where: Directories) -> Candidate:
         "revision": revision_of(found),
         **validate(texts(found), where.home),
     }
-    return Candidate(found[0], Policy.from_plain(plain))
+    return Candidate(found[0], mode, Policy.from_plain(plain))
 
 
 def difference(old: bytes, new: bytes, old_name: str, new_name: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Removes the state directory for `uninstall --purge`, and nothing that is not in it."""
 
+import os
 import shutil
 import stat
 
@@ -7,7 +8,7 @@ from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError, Refused
 from jada_configd.host.mounts import Mounts
 from jada_configd.host.trust import trust
-from jada_configd.host.walk import Nowhere, Walk
+from jada_configd.host.walk import Nowhere, Walk, components
 
 
 def purge(root: str, path: str) -> bool:
@@ -15,16 +16,18 @@ def purge(root: str, path: str) -> bool:
 
     Raises `Refused` where something else stands there, `HostError`.
     """
+    *way, name = components(path)
     mounts = Mounts()
     try:
         with Walk(root, trust(scratch=root != "/"), mounts) as walk:
-            end = walk.to(path)
-            if end.descriptor < 0:
-                return False
-            if end.path != path or not stat.S_ISDIR(end.facts.st_mode):
+            here = walk.start()
+            for each in way:
+                here = walk.into(here, each)
+            facts = os.stat(name, dir_fd=here.descriptor, follow_symlinks=False)
+            if not stat.S_ISDIR(facts.st_mode):
                 raise Refused(f"{escaped(path)} is no directory of its own; it is left alone")
-            shutil.rmtree(end.name, dir_fd=end.directory.descriptor)
-    except Nowhere:
+            shutil.rmtree(name, dir_fd=here.descriptor)
+    except (Nowhere, FileNotFoundError):
         return False
     except OSError as error:
         raise HostError(f"{escaped(path)} cannot be removed: {error.strerror}") from None

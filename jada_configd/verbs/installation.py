@@ -79,21 +79,20 @@ def _policy_changes(
 ) -> list[Pending] | None:
     """What puts the policy in its place; None, with the difference shown, over another one."""
     place = here.inside(here.where.policy)
-    mode = Path(chosen.source.path).stat().st_mode & 0o644 | 0o600
-    changes = placements.pending([Placement(place, chosen.source.data, mode)], here.files)
+    wanted = Placement(place, chosen.source.data, chosen.mode)
+    changes = placements.pending([wanted], here.files)
     if not changes or isinstance(changes[0].present, Missing):
         return changes
     present = changes[0].present
-    old_data = present.data
     if not options.force:
-        for line in difference(old_data, chosen.source.data, place, chosen.source.path):
+        for line in difference(present.data, chosen.source.data, place, chosen.source.path):
             print(line)
         complain(
             f"jada-configd: another policy stands at {escaped(here.where.policy)} and nothing was "
             "changed; --force puts this one in its place"
         )
         return None
-    kept = Placement(f"{place}.old", old_data, present.mode)
+    kept = Placement(f"{place}.old", present.data, present.mode)
     return [*placements.pending([kept], here.files), *changes]
 
 
@@ -126,15 +125,14 @@ def _show(
     warnings, text = first_pass(chosen.policy, here.where, painter(), verbose=options.verbose)
     complain(*warnings)
     print(text)
-    print("This will")
-    for change in changes:
-        print(f"  {escaped(str(change))}")
-    for path in old:
-        print(f"  remove {escaped(path)}")
+    steps = [*map(str, changes), *(f"remove {path}" for path in old)]
     if not here.manager.is_enabled():
-        print(f"  enable {UNIT}")
+        steps.append(f"enable {UNIT}")
     if here.manager.runs:
-        print(f"  {'restart' if here.manager.is_running() else 'start'} {UNIT}")
+        steps.append(f"{'restart' if here.manager.is_running() else 'start'} {UNIT}")
+    print("This will" if steps else "All is in place.")
+    for step in steps:
+        print(f"  {escaped(step)}")
 
 
 def _change(here: Site, changes: Sequence[Pending], old: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """`uninstall`: the reverse of `install`, whole or half; what people wrote stays."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def _uninstall(options: argparse.Namespace, here: Site) -> int:
     held = placements.held_files(here.where, here.files)
     loaded = here.manager.runs and here.manager.knows_unit()
     state = here.inside(here.where.state)
-    purged = options.purge and Path(here.where.state).exists()
+    purged = options.purge and os.path.lexists(here.where.state)
     if not (own or held or loaded or purged):
         print("jada-configd is not installed here.")
         return DONE
@@ -47,7 +48,7 @@ def _uninstall(options: argparse.Namespace, here: Site) -> int:
             here.manager.forget()
         if purged and purge(here.where.root, state):
             print(f"removed {escaped(state)}")
-    _say_what_stays(options, here, held)
+    _say_what_stays(here, held)
     return DONE
 
 
@@ -61,13 +62,12 @@ def _stop(here: Site, own: Sequence[str], *, loaded: bool) -> None:
         print(f"disabled {UNIT}")
 
 
-def _say_what_stays(options: argparse.Namespace, here: Site, held: Sequence[str]) -> None:
+def _say_what_stays(here: Site, held: Sequence[str]) -> None:
     where = here.where
     print("Settings files stay as they are.")
     if held and here.manager.runs:
         print("Running processes keep their limits; units have their own again when they start.")
-    kept = [where.configuration] if Path(where.configuration).exists() else []
-    kept += [where.state] if Path(where.state).exists() else []
+    kept = [path for path in (where.configuration, where.state) if Path(path).exists()]
     if kept:
-        hint = "" if options.purge else "; --purge removes the state"
+        hint = "; --purge removes the state" if where.state in kept else ""
         print(f"Kept: {', '.join(map(escaped, kept))}{hint}.")
