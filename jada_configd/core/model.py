@@ -17,7 +17,7 @@ class Absent(enum.Enum):
 
 ABSENT: Final = Absent.ABSENT
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Value: TypeAlias = "Json | Absent"
 Field: TypeAlias = tuple[str, ...]  # the reference tokens of a JSON Pointer (RFC 6901), unescaped
 Mode: TypeAlias = Literal["enforce", "observe"]
@@ -40,11 +40,14 @@ def pointer(field: Field) -> str:
 
 
 def same(one: Value, other: Value) -> bool:
-    """Whether two JSON values are one value: 1 is 1.0, true is not 1, null is not `ABSENT`."""
+    """Whether two JSON values are one value: 1 is 1.0, true is not 1, null is not `ABSENT`.
+
+    NaN, which no file can hold, is itself: what is compared with itself is the same.
+    """
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):
-        return one == other
+        return one == other or (one != one and other != other)  # noqa: PLR0124 - NaN
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict) and isinstance(other, dict):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from jada_configd.core.model import Change, Resource, ResourceId, pointer
+from jada_configd.core.model import Change, Resource, ResourceId, pointer, same
 from jada_configd.core.report import Report
 from jada_configd.core.wording import change_plain, count, escaped, seconds
 
@@ -109,7 +109,7 @@ class Board:
     def take(self, report: Report, now: str) -> bool:
         """Note a report; whether it says anything that the last one of this resource did not."""
         entry = self.entries.get(report.resource.id)
-        news = entry is None or _gist(entry.report) != _gist(report)
+        news = entry is None or not _say_the_same(entry.report, report)
         if entry is None:
             entry = self.entries[report.resource.id] = _Entry(report, now)
         elif state_of(entry.report) != state_of(report):
@@ -142,11 +142,18 @@ class Board:
         return line
 
 
-def _gist(report: Report) -> tuple[object, ...]:
-    """What makes a report news. A correction has ended in sync: finding that again is none."""
-    result = "in-sync" if report.result == "corrected" else report.result
-    changes = () if result == "in-sync" else report.drift.changes
-    return (result, repr(changes), report.problem)
+def _say_the_same(one: Report, other: Report) -> bool:
+    """Whether two reports tell the same. A correction ended in sync: to find it so is no news."""
+    results = ["in-sync" if each.result == "corrected" else each.result for each in (one, other)]
+    if results[0] != results[1] or one.problem != other.problem:
+        return False
+    if results[0] == "in-sync":
+        return True
+    pairs = tuple(zip(one.drift.changes, other.drift.changes, strict=False))
+    return len(one.drift.changes) == len(other.drift.changes) and all(
+        old.field == new.field and same(old.have, new.have) and same(old.want, new.want)
+        for old, new in pairs
+    )
 
 
 def quantiles(values: Iterable[float]) -> dict[str, float | None]:
