@@ -1,0 +1,348 @@
+"""Limits of live processes, read and set on real ones; the parsers on what kernels write."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jada_configd.core.actions import SetProcessLimit
+from jada_configd.core.seams import Ceiling, LimitPair, ProcessFact
+from jada_configd.errors import Refused, Stale, Unable
+from jada_configd.host import processes
+from jada_configd.host.processes import Stat, parse_limits, parse_stat, parse_status
+from jada_configd.host.unit_facts import LIMITS
+
+# A kernel 6.1 on a server, a value of 20 digits in it, and the last column missing twice, as it is.
+DEBIAN_12 = """\
+Limit                     Soft Limit           Hard Limit           Units     
+Max cpu time              unlimited            unlimited            seconds   
+Max file size             unlimited            unlimited            bytes     
+Max data size             unlimited            18446744073709551614 bytes     
+Max stack size            8388608              unlimited            bytes     
+Max core file size        0                    unlimited            bytes     
+Max resident set          unlimited            unlimited            bytes     
+Max processes             96365                96365                processes 
+Max open files            1024                 524288               files     
+Max locked memory         3160260608           3160260608           bytes     
+Max address space         unlimited            unlimited            bytes     
+Max file locks            unlimited            unlimited            locks     
+Max pending signals       96365                96365                signals   
+Max msgqueue size         819200               819200               bytes     
+Max nice priority         0                    0                    
+Max realtime priority     0                    0                    
+Max realtime timeout      unlimited            unlimited            us        
+"""  # noqa: W291 - the kernel's own blanks
+KERNEL_WORDS: Mapping[str, str] = {
+    "cpu": "Max cpu time",
+    "fsize": "Max file size",
+    "data": "Max data size",
+    "stack": "Max stack size",
+    "core": "Max core file size",
+    "rss": "Max resident set",
+    "nproc": "Max processes",
+    "nofile": "Max open files",
+    "memlock": "Max locked memory",
+    "as": "Max address space",
+    "locks": "Max file locks",
+    "sigpending": "Max pending signals",
+    "msgqueue": "Max msgqueue size",
+    "nice": "Max nice priority",
+    "rtprio": "Max realtime priority",
+    "rttime": "Max realtime timeout",
+}
+STAT = (
+    b"412 (%b) S 1 412 412 0 -1 4194560 1012 0 3 0 5 4 0 0 20 0 1 0 88123 8704000 1290 "
+    b"18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+)
+SLEEPER = [sys.executable, "-S", "-E", "-c", "import time; print(flush=True); time.sleep(60)"]
+
+values = st.none() | st.integers(0, (1 << 64) - 2)
+pairs = st.tuples(values, values)
+
+
+def proc_text(limits: Mapping[str, LimitPair]) -> str:
+    """`/proc/pid/limits` as fs/proc/base.c prints it."""
+    lines = ["Limit                     Soft Limit           Hard Limit           Units     "]
+    for name, pair in limits.items():
+        soft, hard = ("unlimited" if value is None else str(value) for value in pair)
+        lines.append(f"{KERNEL_WORDS[name]:<25} {soft:<20} {hard:<20} {'units':<10}")
+    return "\n".join([*lines, ""])
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(SLEEPER, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        yield child
+        child.kill()
+
+
+def looked_at(child: subprocess.Popen[bytes]) -> ProcessFact:
+    fact = processes.process(child.pid)
+    assert fact is not None
+    return fact
+
+
+# ---- the parsers
+
+
+def test_limits_are_read_as_the_kernel_writes_them() -> None:
+    limits = parse_limits(DEBIAN_12)
+    assert limits.keys() == set(LIMITS)
+    assert limits["nofile"] == (1024, 524288)
+    assert limits["core"] == (0, None)
+    assert limits["nice"] == (0, 0)
+    assert limits["data"] == (None, 18446744073709551614)
+
+
+@given(limits=st.dictionaries(st.sampled_from(LIMITS), pairs))
+def test_limits_that_are_written_are_read_back(limits: dict[str, LimitPair]) -> None:
+    assert parse_limits(proc_text(limits)) == limits
+
+
+@given(text=st.text() | st.lists(st.sampled_from(DEBIAN_12.splitlines())).map("\n".join))
+def test_no_text_upsets_the_reading_of_limits(text: str) -> None:
+    assert parse_limits(text).keys() <= set(LIMITS)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Max open files",
+        "Max open files            1024",
+        "Max open files            many                 524288               files",
+        "Max open files            -1                   524288               files",
+        "Max open files            \u0661\u0660                   524288               files",
+        "Max open doors            1024                 524288               doors",
+    ],
+)
+def test_a_line_that_makes_no_sense_is_left_out(line: str) -> None:
+    assert parse_limits(line) == {}
+
+
+@given(name=st.binary(max_size=64))
+def test_whatever_a_process_calls_itself_its_start_is_read(name: bytes) -> None:
+    assert parse_stat(STAT.replace(b"%b", name)) == Stat(name, "S", 88123, 4194560)
+
+
+@pytest.mark.parametrize("name", [b"a) R 1 (b", b"(sleep)", b")", b"", b"a\nb c", b"\xff"])
+def test_brackets_and_blanks_in_a_name_are_no_fields(name: bytes) -> None:
+    assert parse_stat(STAT.replace(b"%b", name)) == Stat(name, "S", 88123, 4194560)
+
+
+@given(text=st.binary())
+def test_no_bytes_upset_the_reading_of_a_stat(text: bytes) -> None:
+    stat = parse_stat(text)
+    assert stat is None or stat.started >= 0
+
+
+def test_half_a_stat_is_none() -> None:
+    whole = STAT.replace(b"%b", b"x")
+    assert all(parse_stat(whole[:end]) is None for end in range(whole.index(b"88123")))
+
+
+@given(text=st.text())
+def test_no_text_upsets_the_reading_of_a_status(text: str) -> None:
+    assert parse_status(f"Uid:\t1000\t1000\n{text}\nCapEff:\t0f\n")["CapEff"] == "0f"
+
+
+# ---- live processes
+
+
+def test_a_live_process_is_told_whole(sleeper: subprocess.Popen[bytes]) -> None:
+    fact = looked_at(sleeper)
+    assert fact.pid == sleeper.pid
+    assert fact.uid == os.getuid()
+    assert fact.command == tuple(SLEEPER)
+    assert fact.limits["nofile"] == resource.prlimit(sleeper.pid, resource.RLIMIT_NOFILE)
+    assert fact.limits.keys() == set(LIMITS)
+    assert not fact.starting
+    ticks = os.sysconf("SC_CLK_TCK")
+    assert 0 <= time.clock_gettime(time.CLOCK_BOOTTIME) - fact.started / ticks < 60
+
+
+def test_what_has_ended_is_none_a_zombie_included() -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert processes.process(child.pid) is None
+    child.wait()
+    assert processes.process(child.pid) is None
+
+
+def test_others_processes_can_be_looked_at_and_what_never_was_is_none() -> None:
+    first = processes.process(1)
+    assert first is not None
+    assert first.uid == 0
+    assert processes.process(2**22 + 1) is None  # beyond PID_MAX_LIMIT, proc(5)
+
+
+@pytest.mark.parametrize(
+    ("stat", "starting"),
+    [
+        (Stat(b"(sleep)", "S", 1, 0x40), True),
+        (Stat(b"systemd", "R", 1, 0x400040), True),
+        (Stat(b"systemd-executo", "R", 1, 0), True),
+        (Stat(b"systemd", "S", 1, 0x400100), False),
+        (Stat(b"(claims to be)", "S", 1, 0x400100), False),
+        (Stat(b"nginx", "S", 1, 0x40), False),
+        (Stat(b"", "S", 1, 0x40), False),
+    ],
+)
+def test_a_child_that_systemd_has_only_forked_is_told_from_a_service(
+    stat: Stat,
+    starting: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    assert processes._is_starting(stat) is starting
+
+
+# ---- setting a limit
+
+
+def lower(fact: ProcessFact, soft: int = 64, limit: str = "nofile") -> SetProcessLimit:
+    return SetProcessLimit(fact.pid, fact.started, limit, soft, fact.limits[limit][1])
+
+
+def test_a_limit_is_set_on_the_process_that_was_looked_at(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    fact = looked_at(sleeper)
+    processes.set_limit(lower(fact))
+    assert looked_at(sleeper).limits["nofile"] == (64, fact.limits["nofile"][1])
+    others = looked_at(sleeper).limits.items() - fact.limits.items()
+    assert {name for name, _ in others} == {"nofile"}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_every_limit_can_be_set_to_what_it_is(sleeper: subprocess.Popen[bytes], limit: str) -> None:
+    fact = looked_at(sleeper)
+    processes.set_limit(SetProcessLimit(fact.pid, fact.started, limit, *fact.limits[limit]))
+    assert looked_at(sleeper).limits == fact.limits
+
+
+def test_a_pid_that_has_passed_to_another_process_is_stale(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    fact = looked_at(sleeper)
+    with pytest.raises(Stale, match=f"process {fact.pid} is not the one that was looked at"):
+        processes.set_limit(lower(replace(fact, started=fact.started - 1)))
+    assert looked_at(sleeper).limits == fact.limits
+
+
+def test_a_process_that_has_gone_is_stale(sleeper: subprocess.Popen[bytes]) -> None:
+    fact = looked_at(sleeper)
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(Stale):  # a zombie
+        processes.set_limit(lower(fact))
+    sleeper.wait()
+    with pytest.raises(Stale, match="has gone"):
+        processes.set_limit(lower(fact))
+
+
+def test_a_process_that_ends_meanwhile_is_stale(
+    sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fact = looked_at(sleeper)
+
+    def ends(pid: int, limit: int, pair: LimitPair) -> None:
+        os.kill(pid, signal.SIGKILL)
+        sleeper.wait()
+
+    monkeypatch.setattr(resource, "prlimit", ends)
+    with pytest.raises(Stale, match="has ended meanwhile"):
+        processes.set_limit(lower(fact))
+
+
+def test_a_refusal_names_the_capability(
+    sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(pid: int, limit: int, pair: LimitPair) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(resource, "prlimit", refuses)
+    with pytest.raises(Refused, match=r"give process \d+ nofile 64:\S+ without CAP_SYS_RESOURCE"):
+        processes.set_limit(lower(looked_at(sleeper)))
+
+
+@pytest.mark.parametrize(("soft", "hard"), [(65, 64), (1 << 63, None), (1 << 70, None)])
+def test_a_value_that_no_kernel_takes_is_told(
+    sleeper: subprocess.Popen[bytes], soft: int, hard: int | None
+) -> None:
+    fact = looked_at(sleeper)
+    with pytest.raises((Unable, Refused), match=str(soft)):
+        processes.set_limit(SetProcessLimit(fact.pid, fact.started, "nofile", soft, hard))
+    assert looked_at(sleeper).limits == fact.limits
+
+
+def test_no_descriptor_is_left_open(sleeper: subprocess.Popen[bytes]) -> None:
+    fact = looked_at(sleeper)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    processes.set_limit(lower(fact))
+    with pytest.raises(Stale):
+        processes.set_limit(lower(replace(fact, started=0)))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+# ---- ceilings
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """PID 1 and fs.nr_open as the test has them; PID 9 is a user's manager, without capability."""
+    text = {"1/status": "CapEff:\t000001ffffffffff\n", "9/status": "CapEff:\t0000000000000000\n"}
+    for pid in (1, 9):
+        text[f"{pid}/limits"] = proc_text({"nofile": (1024, 20000), "core": (0, None)})
+    monkeypatch.setattr(
+        processes, "_read", lambda pid, name: text.get(f"{pid}/{name}", "").encode()
+    )
+    (tmp_path / "nr_open").write_text("1048576\n")
+    monkeypatch.setattr(processes, "_NR_OPEN", str(tmp_path / "nr_open"))
+    return text
+
+
+OWN = "lacks CAP_SYS_RESOURCE, and its own hard limit of nofile is 20000, which whoever starts it"
+
+
+def test_what_bounds_nofile_is_the_kernel_where_pid_1_may_raise_limits(
+    manager: dict[str, str],
+) -> None:
+    reason = "fs.nr_open is 1048576, which sysctl can raise"
+    assert processes.ceiling("nofile") == Ceiling(1048576, reason)
+    assert processes.ceiling("core") is None
+
+
+def test_what_bounds_all_else_is_the_manager_that_may_not(manager: dict[str, str]) -> None:
+    manager["1/status"] = "CapEff:\t000001fffeffffff\n"
+    assert processes.ceiling("nofile") == Ceiling(20000, f"PID 1 {OWN} can raise")
+    assert processes.ceiling("core") is None
+    who = "the service manager (process 9)"
+    assert processes.ceiling("nofile", 9) == Ceiling(20000, f"{who} {OWN} can raise")
+
+
+def test_fs_nr_open_counts_where_it_is_less(manager: dict[str, str], tmp_path: Path) -> None:
+    manager["1/status"] = "CapEff:\t0\n"
+    (tmp_path / "nr_open").write_text("4096\n")
+    assert processes.ceiling("nofile") == Ceiling(
+        4096, "fs.nr_open is 4096, which sysctl can raise"
+    )
+
+
+@pytest.mark.parametrize("status", ["", "CapEff:\tnone\n", "Name:\tx\n"])
+def test_a_manager_that_does_not_show_itself_binds_nothing(
+    manager: dict[str, str], status: str
+) -> None:
+    manager["1/status"] = status
+    kernel = Ceiling(1048576, "fs.nr_open is 1048576, which sysctl can raise")
+    assert processes.ceiling("nofile") == kernel
+    assert processes.ceiling("core") is None
+    assert processes.ceiling("core", 0) is None
