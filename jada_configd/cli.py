@@ -4,7 +4,8 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn, TypeAlias
+from importlib import import_module
+from typing import Final, NoReturn, TypeAlias
 
 from jada_configd import __version__
 
@@ -23,7 +24,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line. Common options may stand before or after the verb."""
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     places = common.add_argument_group("where")
     places.add_argument(
         "--policy", metavar="PATH", help="another policy file, without its policy.d"
@@ -80,20 +81,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+_MODULES: Final = {
+    "check": "passes",
+    "apply": "passes",
+    "run": "run",
+    "status": "status",
+    "validate": "policies",
+    "schema": "policies",
+    "install": "installation",
+    "uninstall": "installation",
+}
+
+
 def _verb(name: str) -> Verb:
-    """The function of a verb; each module is imported only when it is asked for."""
-    match name:
-        case "check" | "apply":
-            from jada_configd.verbs import passes as module
-        case "run":
-            from jada_configd.verbs import run as module
-        case "status":
-            from jada_configd.verbs import status as module
-        case "validate" | "schema":
-            from jada_configd.verbs import policies as module
-        case _:
-            from jada_configd.verbs import installation as module
-    found: Verb = getattr(module, name)
+    """The function of a verb; its module is imported only when it is asked for."""
+    found: Verb = getattr(import_module(f"jada_configd.verbs.{_MODULES[name]}"), name)
     return found
 
 

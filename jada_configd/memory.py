@@ -6,7 +6,7 @@ without, the trouble is told, and it is tried again at the next occasion.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Observed, Resource
@@ -19,6 +19,7 @@ from jada_configd.kinds.settings_json import Evidence
 _DEBTS = "ledger.json"
 _KNOWN = "known.json"
 _POLICY = "policy.json"
+T = TypeVar("T")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -84,7 +85,7 @@ class Memory:
     def _save(self, name: str, plain: Mapping[str, Any], *, sync: bool = False) -> None:
         self._attempt(lambda: self.state().save(name, dict(plain), sync=sync))
 
-    def _attempt(self, act: "Callable[[], Any]") -> Any:  # noqa: ANN401 - whatever `act` returns
+    def _attempt(self, act: Callable[[], T]) -> T | None:
         try:
             result = act()
         except HostError as error:

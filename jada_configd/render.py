@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from jada_configd.core.model import ABSENT
 from jada_configd.core.wording import count, escaped, shown
 
 WIDTH = 80
@@ -66,11 +67,9 @@ def _resource(plain: Mapping[str, Any], paint: Painter) -> list[str]:
 
 
 def _change(change: Mapping[str, Any]) -> str:
-    sides = []
-    for side in ("have", "want"):
-        # What arrives here is public already: nothing is left to redact.
-        sides.append(shown((), change[side]) if side in change else "(absent)")
-    return f"{escaped(change['field'])}  {sides[0]} -> {sides[1]}"
+    # What arrives here is public already: nothing is left to redact.
+    have, want = (shown((), change.get(side, ABSENT)) for side in ("have", "want"))
+    return f"{escaped(change['field'])}  {have} -> {want}"
 
 
 def _summary(resources: Sequence[Mapping[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-HEAVY = {"asyncio", "boto3", "email", "http", "pydantic", "rich", "ssl", "subprocess", "unittest"}
+HEAVY = {"asyncio", "boto3", "email", "http", "pydantic", "rich", "ssl", "unittest"}
 
 
 @pytest.mark.parametrize("module", ["cli", "daemon", "assembly", "verbs.run", "verbs.passes"])

@@ -88,7 +88,8 @@ def _problem(spec: ServiceSpec, unit: UnitFact) -> str | None:
         case other:
             return f"{spec.unit} does not load ({other}); systemctl status {spec.unit} tells why"
     if unit.sub_state == "auto-restart":
-        return f"{spec.unit} has failed ({unit.result}) and is started again and again; systemctl status {spec.unit} tells why"
+        again = f"has failed ({unit.result}) and is started again and again"
+        return f"{spec.unit} {again}; systemctl status {spec.unit} tells why"
     if unit.active_state == "failed":
         return f"{spec.unit} has failed ({unit.result}); systemctl status {spec.unit} tells why"
     return None

@@ -1,6 +1,5 @@
 """`STATUS=`: the one line that `systemctl status` shows (sd_notify(3))."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from jada_configd.core.report import Event, Standing
@@ -9,7 +8,8 @@ from jada_configd.core.report import Event, Standing
 class Notifies(Protocol):
     """Whoever passes a status line on."""
 
-    status: Callable[[str], None]
+    def status(self, line: str) -> None:
+        """Show this line."""
 
 
 class StatusLine:

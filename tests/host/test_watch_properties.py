@@ -1,6 +1,6 @@
 """Whatever happens to a tree of files: what looks different afterwards has been hinted."""
 
-# ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH108, PTH116, PTH123, PTH207, PTH211
+# ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH108, PTH116, PTH120, PTH123, PTH207, PTH211
 # It is about names and links as the system has them
 import glob
 import os

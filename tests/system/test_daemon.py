@@ -117,7 +117,8 @@ class TestWriters:
     def test_a_link_stays_a_link(self, held: Host) -> None:
         """The file behind it is what is corrected."""
         held.sh(
-            f"mkdir -p ~/tree && printf %s '{BAD}' > ~/tree/s.json && ln -sf ~/tree/s.json {SETTINGS}",
+            f"mkdir -p ~/tree && printf %s '{BAD}' > ~/tree/s.json && "
+            f"ln -sf ~/tree/s.json {SETTINGS}",
             user="ubuntu",
         )
         holds(lambda: right(held))
