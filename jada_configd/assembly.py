@@ -92,7 +92,7 @@ def assemble(
     else:
         ledger = memory.ledger()
     systemd = Systemd(user=directories.user) if directories.managed else None
-    watcher = Watcher() if daemon else None
+    watcher = Watcher(directories.root) if daemon else None
     reader = MachineReader(files, ledger, systemd, memory.reachable)
     takeup = TakeUp(reader, ledger, lambda: memory.save_debts(ledger))
     reconciler = Reconciler(reader, ledger, takeup, time.monotonic_ns, memory.keep)

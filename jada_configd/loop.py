@@ -90,9 +90,14 @@ class Loop:
         """Hold this policy from now on; everything is due."""
         self.policy = policy
         self.schedule.sweep_ns = int(policy.sweep * 1e9)
-        self._world.takeup.services = {spec.unit: spec for spec in policy.services}
+        self.serve(policy)
         self._resolve()
         self.schedule.hint_all(time.monotonic_ns(), cause)
+
+    def serve(self, policy: Policy) -> None:
+        """These are the services that take corrections up; on a scratch root there are none."""
+        units = policy.services if self._world.scope.managed else ()
+        self._world.takeup.services = {spec.unit: spec for spec in units}
 
     def allow_jobs(self) -> None:
         """From now on services are looked at too, and take up what they owe."""

@@ -37,7 +37,7 @@ def check(options: argparse.Namespace) -> int:
     except HostError as error:
         complain(f"jada-configd: {error}")
         return FAILURE
-    assembly.takeup.services = {spec.unit: spec for spec in policy.services}
+    assembly.loop.serve(policy)
     reports = assembly.reconciler.check([(each, "operator") for each in resources])
     status = _status(reports)
     _tell(options, policy, reports, "`jada-configd apply` corrects it." if status else None)
