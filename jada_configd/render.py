@@ -98,7 +98,7 @@ def status(plain: Mapping[str, Any], paint: Painter, hints: Iterable[str]) -> st
     lines += [_service_row(each) for each in plain["services"]]
     counters = plain["counters"]
     corrected = plain["latency_ms"]["corrected"]
-    counted = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counters.items())
+    counted = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counters.items())
     lines += ["", counted]
     if corrected["p50"] is not None:
         lines.append(f"correction takes {corrected['p50']} ms (p50), {corrected['p99']} ms (p99)")
