@@ -21,6 +21,7 @@ _WORST_FIRST: Final[tuple[State, ...]] = (
     "in-sync",
 )
 LATENCIES_KEPT = 512
+FIELDS_NAMED = 3  # in one line; all of them stand in --json
 
 
 def state_of(report: Report) -> State:
@@ -61,7 +62,10 @@ def reason(report: Report) -> str:
     """Why a resource is not in sync, in one sentence."""
     if report.problem:
         return f"{report.resource.id}: {report.problem}"
-    fields = ", ".join(pointer(change.field) for change in report.drift.changes)
+    changes = report.drift.changes
+    fields = ", ".join(pointer(change.field) for change in changes[:FIELDS_NAMED])
+    if len(changes) > FIELDS_NAMED:
+        fields += f" and {len(changes) - FIELDS_NAMED} more"
     return f"{report.resource.id}: {fields or report.result}"
 
 

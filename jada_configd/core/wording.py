@@ -75,4 +75,5 @@ def count(number: int, noun: str) -> str:
 
 def seconds(value: float) -> str:
     """A span as a person reads it: `0.9 ms`, `5.2 s`."""
-    return f"{value * 1000:.1f} ms" if value < 1 else f"{value:.1f} s"
+    milliseconds = f"{value * 1000:.1f}"
+    return f"{milliseconds} ms" if float(milliseconds) < 1000 else f"{value:.1f} s"  # noqa: PLR2004

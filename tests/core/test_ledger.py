@@ -22,7 +22,7 @@ RULES = "0123456789abcdef"
 FILE = "settings:/home/ubuntu/.claude/settings.json"
 
 
-def unit(started: int = 50 * SECOND, **other: Any) -> UnitFact:
+def unit(started: int = 50 * SECOND, **other: Any) -> UnitFact:  # noqa: ANN401 - of the fact
     """A unit whose main process started then, and has been active since."""
     fact = UnitFact(
         UNIT,
@@ -36,7 +36,7 @@ def unit(started: int = 50 * SECOND, **other: Any) -> UnitFact:
     return replace(fact, **other)
 
 
-def activating(since: int, main: int = 0, **other: Any) -> UnitFact:
+def activating(since: int, main: int = 0, **other: Any) -> UnitFact:  # noqa: ANN401 - the same
     return unit(
         main,
         active_state="activating",
@@ -221,9 +221,7 @@ def test_somebody_elses_process_pays_no_debt() -> None:
 def test_debts_add_up_to_the_latest_with_all_fields() -> None:
     ledger = owing(STALE_DEBT)
     ledger.owe(UNIT, Owed(stale=False, since_ns=CORRECTED + 5, fields=("/env", "/model")))
-    assert ledger.owed(UNIT) == Owed(
-        stale=True, since_ns=CORRECTED + 5, fields=("/model", "/env")
-    )
+    assert ledger.owed(UNIT) == Owed(stale=True, since_ns=CORRECTED + 5, fields=("/model", "/env"))
 
 
 def test_a_new_correction_asks_for_another_reload() -> None:
@@ -388,7 +386,7 @@ def test_moments_of_another_boot_mean_nothing(ledger: Ledger) -> None:
     assert again.known("boot") == Ledger().known("boot")
 
 
-GARBLED: list[Any] = [
+GARBLED: list[dict[str, Any] | None] = [
     None,
     {},
     {"boot": "boot"},
@@ -412,7 +410,7 @@ GARBLED: list[Any] = [
 
 
 @pytest.mark.parametrize("plain", GARBLED)
-def test_what_is_garbled_counts_as_nothing(plain: Any) -> None:
+def test_what_is_garbled_counts_as_nothing(plain: dict[str, Any] | None) -> None:
     ledger = Ledger.of(plain, plain, "boot")
     assert ledger.debts("boot") == Ledger().debts("boot")
     assert ledger.known("boot") == Ledger().known("boot")

@@ -1,7 +1,6 @@
 """Values, rules and what is drift."""
 
 import math
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -186,7 +185,7 @@ RULES: st.SearchStrategy[Rule] = st.one_of(
 
 
 @given(rule=RULES, have=st.one_of(VALUES, st.just(ABSENT)))
-def test_what_a_rule_wants_satisfies_it(rule: Rule, have: Any) -> None:
+def test_what_a_rule_wants_satisfies_it(rule: Rule, have: Value) -> None:
     wanted = rule.wanted(have)
     assert same(rule.wanted(wanted), wanted)
 

@@ -1,0 +1,265 @@
+"""How things stand: the worst that holds, its reason, and one line for systemd."""
+
+from typing import Any
+
+import pytest
+
+from jada_configd.core.model import ABSENT, Change, Drift, Json, Resource, ResourceId, Result
+from jada_configd.core.report import Report
+from jada_configd.core.status import (
+    Board,
+    Last,
+    State,
+    overall,
+    quantiles,
+    reason,
+    resource_plain,
+    state_of,
+    worst,
+)
+
+FILE = ResourceId("settings", "/home/ubuntu/.claude/settings.json")
+AGENT = ResourceId("service", "jada-agent.service")
+LIMITS = ResourceId("unit-dropin", "jada-agent.service")
+MODEL = Change(("model",), "haiku", "sonnet")
+
+
+def report(
+    result: Result,
+    resource: ResourceId = FILE,
+    *changes: Change,
+    **other: Any,  # noqa: ANN401 - of the report
+) -> Report:
+    held = Resource(resource, None, "enforce", "policy.toml:7")
+    drift = Drift(changes, other.get("problem"))
+    return Report(held, result, drift, **other)
+
+
+STATES: list[tuple[Report, State]] = [
+    (report("in-sync"), "in-sync"),
+    (report("in-sync", problem="jada-agent.service is inactive"), "in-sync"),
+    (report("corrected"), "in-sync"),
+    (report("waiting", again_ns=5), "correcting"),
+    (report("waiting"), "drifted"),
+    (report("drifted"), "drifted"),
+    (report("reported"), "drifted"),
+    (report("failed"), "drifted"),
+    (report("failed", degrades=True), "degraded"),
+    (report("held"), "held"),
+    (report("contested"), "contested"),
+]
+
+
+@pytest.mark.parametrize(("said", "state"), STATES)
+def test_what_one_resource_makes_of_the_host(said: Report, state: State) -> None:
+    assert state_of(said) == state
+
+
+def test_the_worst_counts_in_the_order_that_is_promised() -> None:
+    states: list[State] = ["degraded", "contested", "drifted", "correcting", "held", "in-sync"]
+    while states:
+        assert worst(reversed(states)) == states[0]
+        states.pop(0)
+    assert worst([]) == "in-sync"
+
+
+def test_a_trouble_of_the_daemon_itself_comes_first() -> None:
+    state, why = overall([report("drifted", FILE, MODEL)], ["no bus", "no state"])
+    assert (state, why) == ("degraded", "no bus")
+
+
+def test_nothing_is_said_of_a_host_in_sync() -> None:
+    assert overall([report("in-sync"), report("corrected", AGENT)], []) == ("in-sync", "")
+
+
+def test_the_reason_names_the_first_of_the_worst_and_counts_the_others() -> None:
+    reports = [
+        report("waiting", AGENT, again_ns=5),
+        report("drifted", FILE, MODEL),
+        report("failed", LIMITS, problem="is a FIFO"),
+    ]
+    state, why = overall(reports, [])
+    assert state == "drifted"
+    assert why == "settings:/home/ubuntu/.claude/settings.json: /model (and 1 more)"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (report("failed", FILE, MODEL, problem="is a FIFO"), "is a FIFO"),
+        (report("drifted", FILE, MODEL), "/model"),
+        (
+            report("drifted", FILE, *(Change((each,), 1, 2) for each in "abcde")),
+            "/a, /b, /c and 2 more",
+        ),
+        (report("held"), "held"),
+    ],
+)
+def test_why_a_resource_is_not_in_sync(said: Report, why: str) -> None:
+    assert reason(said) == f"{FILE}: {why}"
+
+
+def test_hostile_names_are_escaped_in_the_reason() -> None:
+    hostile = ResourceId("settings", "/home/eve/\x1b[2J\n.json")
+    state, why = overall([report("drifted", hostile, Change(("\udc80\r",), 1, 2))], [])
+    assert state == "drifted"
+    assert why.isprintable()
+    assert overall([], ["a\nb"]) == ("degraded", r"a\nb")
+
+
+# ------------------------------------------------------------------------------ STATUS=
+
+
+def board(*reports: Report) -> Board:
+    board = Board()
+    for each in reports:
+        board.take(each, "2026-11-20T20:00:00.000Z")
+    return board
+
+
+def test_the_line_counts_what_is_held() -> None:
+    held = board(report("in-sync", FILE), report("in-sync", LIMITS), report("in-sync", AGENT))
+    assert held.line("in-sync", "") == "in sync: 2 files, 1 service"
+    assert board(report("in-sync")).line("in-sync", "") == "in sync: 1 file"
+
+
+def test_the_line_tells_the_last_correction() -> None:
+    held = board(report("in-sync", FILE))
+    held.last = Last("14:03:22", MODEL, 0.0009)
+    said = held.line("in-sync", "")
+    assert said == "in sync: 1 file; last correction 14:03:22 /model (0.9 ms)"
+    held.last = Last("14:03:22", None, 1.5)
+    assert held.line("in-sync", "").endswith("; last correction 14:03:22 a lost file (1.5 s)")
+    held.last = Last("14:03:22", Change(("a\nb",), ABSENT, 1), 1.5)
+    assert held.line("in-sync", "").isprintable()
+
+
+def test_the_line_says_what_is_wrong_before_all_else() -> None:
+    held = board(report("drifted", FILE, MODEL))
+    held.last = Last("14:03:22", MODEL, 0.0009)
+    assert held.line("drifted", "why") == "drifted: why"
+
+
+# ------------------------------------------------------------------------------ news
+
+
+NEWS: list[tuple[Report, Report, bool]] = [
+    (report("in-sync"), report("in-sync"), False),
+    (report("in-sync"), report("drifted", FILE, MODEL), True),
+    (report("drifted", FILE, MODEL), report("drifted", FILE, MODEL), False),
+    (report("drifted", FILE, MODEL), report("in-sync"), True),
+    (report("corrected", FILE, MODEL), report("in-sync"), False),
+    (report("in-sync"), report("corrected", FILE, MODEL), True),
+    (report("corrected", FILE, MODEL), report("corrected", FILE, MODEL), True),
+    (report("failed", problem="full"), report("failed", problem="full"), False),
+    (report("failed", problem="full"), report("failed", problem="read-only"), True),
+    (
+        report("reported", FILE, Change(("a",), 1, 2)),
+        report("reported", FILE, Change(("a",), have=True, want=2)),
+        True,
+    ),
+    (
+        report("reported", FILE, Change(("a",), 1, 2)),
+        report("reported", FILE, Change(("a",), 1.0, 2)),
+        False,
+    ),
+    (
+        report("reported", FILE, Change(("a",), None, 2)),
+        report("reported", FILE, Change(("a",), ABSENT, 2)),
+        True,
+    ),
+    (
+        report("reported", FILE, Change(("a",), 1, 2)),
+        report("reported", FILE, Change(("b",), 1, 2)),
+        True,
+    ),
+    (report("reported", FILE, MODEL), report("reported", FILE), True),
+]
+
+
+@pytest.mark.parametrize(("first", "then", "news"), NEWS)
+def test_what_is_news(first: Report, then: Report, *, news: bool) -> None:
+    held = board(first)
+    assert held.take(then, "later") == news
+
+
+def test_the_first_report_of_a_resource_is_news() -> None:
+    assert Board().take(report("in-sync"), "now")
+
+
+def test_a_number_that_cannot_be_printed_is_compared_all_the_same() -> None:
+    huge: list[Json] = [10**5000, 10**5000 + 1]
+    one, other = (report("reported", FILE, Change(("model",), each, "sonnet")) for each in huge)
+    held = board(one)
+    assert not held.take(one, "later")
+    assert held.take(other, "later")
+
+
+def test_corrections_and_new_failures_are_counted() -> None:
+    held = board(
+        report("corrected", FILE, MODEL),
+        report("corrected", FILE, MODEL),
+        report("failed", FILE, problem="full"),
+        report("failed", FILE, problem="full"),
+        report("failed", FILE, problem="read-only"),
+    )
+    assert held.entries[FILE].corrections == 2
+    assert held.counters.corrections == 2
+    assert held.counters.failures == 2
+
+
+def test_a_resource_is_as_it_is_since_its_state_changed() -> None:
+    held = Board()
+    times = ["1", "2", "3", "4", "5"]
+    for said, now in zip(
+        (
+            report("in-sync"),
+            report("corrected", FILE, MODEL),
+            report("drifted", FILE, MODEL),
+            report("failed", FILE, MODEL),
+            report("in-sync"),
+        ),
+        times,
+        strict=True,
+    ):
+        held.take(said, now)
+        assert held.entries[FILE].report is said
+        assert held.entries[FILE].since == {"2": "1", "4": "3"}.get(now, now)
+
+
+def test_what_is_no_longer_held_leaves_the_board() -> None:
+    held = board(report("in-sync", FILE), report("in-sync", AGENT))
+    held.hold({AGENT: Resource(AGENT, None, "enforce", "policy.toml:1")})
+    assert [each.resource.id for each in held.reports()] == [AGENT]
+
+
+# ------------------------------------------------------------------------------ figures
+
+
+@pytest.mark.parametrize(
+    ("values", "p50", "p99"),
+    [
+        ([], None, None),
+        ([0.001], 1.0, 1.0),
+        ([0.003, 0.001, 0.002], 2.0, 3.0),
+        ([each / 1000 for each in range(101)], 50.0, 99.0),
+    ],
+)
+def test_latencies_are_told_in_milliseconds(
+    values: list[float], p50: float | None, p99: float | None
+) -> None:
+    assert quantiles(values) == {"p50": p50, "p99": p99}
+
+
+def test_a_resource_in_plain_json() -> None:
+    said = report(
+        "drifted", FILE, Change(("model",), ABSENT, "sonnet"), actions=("replace it",), problem="x"
+    )
+    assert resource_plain(said) == {
+        "id": "settings:/home/ubuntu/.claude/settings.json",
+        "result": "drifted",
+        "origin": "policy.toml:7",
+        "changes": [{"field": "/model", "want": "sonnet"}],
+        "problem": "x",
+        "actions": ["replace it"],
+    }
