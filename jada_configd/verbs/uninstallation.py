@@ -3,9 +3,11 @@
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from jada_configd.core.wording import escaped
+from jada_configd.errors import HostError
 from jada_configd.installation import placements
 from jada_configd.installation.manager import START_SECONDS
 from jada_configd.installation.site import Site
@@ -60,6 +62,10 @@ def _stop(here: Site, own: Sequence[str], *, loaded: bool) -> None:
     if f"{here.where.units}/{UNIT}" in own:
         here.manager.do("disable", "--quiet", UNIT)
         print(f"disabled {UNIT}")
+    else:
+        # Links to a unit file that somebody removed; not every systemd takes that for an error.
+        with suppress(HostError):
+            here.manager.do("disable", "--quiet", UNIT)
 
 
 def _say_what_stays(here: Site, held: Sequence[str]) -> None:
