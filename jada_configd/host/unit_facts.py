@@ -4,7 +4,6 @@ Pure: asking is the business of `systemd_bus.py` and `systemctl.py`.
 """
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +26,9 @@ _NAME: Final = re.compile(
     r"\.(automount|device|mount|path|scope|service|slice|socket|swap|target|timer)"
 )
 _LONGEST_NAME: Final = 255
+_WORD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)', re.DOTALL)
+_ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED: Final = dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True))
 _ARGV: Final = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
 
 _LIMIT_KEYS: Final = {name: f"Limit{name.upper()}" for name in LIMITS}
@@ -177,7 +179,7 @@ def _number(text: str) -> int:
 
 def _words(text: str) -> list[str]:
     """A list of strings as systemctl writes it: in double quotes where there is a need."""
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()
+    return [
+        _ESCAPE.sub(lambda escape: _ESCAPED.get(escape[1], escape[1]), quoted) if quoted else plain
+        for quoted, plain in _WORD.findall(text)
+    ]

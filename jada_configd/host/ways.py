@@ -113,7 +113,7 @@ class Ways:
             if route is not None:
                 route.close()
             way.failed(str(error), hung=isinstance(error, Silent))
-            self.missed = True
+            self.missed = self.missed or self.route is None
             return False
         self.missed = self.missed or self.route is not None
         self._leave()
