@@ -21,7 +21,7 @@ _SECONDS: Final = 60.0
 
 _PROBE: Final = """
 import importlib.util, json, sys
-names = ("jada_configd.cli", "jeepney", "psutil", "sdnotify", "watchdog")
+names = ("jeepney", "sdnotify", "watchdog")
 import jada_configd
 print(json.dumps({
     "file": jada_configd.__file__,

@@ -27,7 +27,11 @@ BUILD = CHECKOUT / "build"
 LAYERS = BUILD / "layers"
 WHEELS = BUILD / "wheels"  # the dependencies
 DIST = BUILD / "dist"  # the package
-PACKAGED = ("jada_configd", "policies", "systemd", "README.md", "LICENSE", "pyproject.toml")
+PACKAGED = (
+    *("jada_configd", "policies", "systemd"),
+    *("docs/jada-configd.1", "docs/jada-configd-policy.5"),
+    *("README.md", "LICENSE", "pyproject.toml"),
+)
 DAY = 86400.0
 
 
