@@ -17,10 +17,14 @@ from jada_configd.core.specs import ProcessLimits
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The process as it was read, and the limits that are wrong and within reach."""
+    """The process as it was read, and the limits that are wrong and within reach.
+
+    `restart_helps`: systemd would give some of them to a new process.
+    """
 
     process: ProcessFact
     reachable: Mapping[str, LimitPair]
+    restart_helps: bool
 
 
 def shown(value: LimitValue) -> Value:
@@ -75,7 +79,12 @@ class ProcessLimitsKind:
                 )
             else:
                 reachable[limit] = want
-        return Observed(fields, Evidence(process, reachable), problem)
+        given = unit.limits or {}
+        helps = any(given.get(limit) == want for limit, want in reachable.items())
+        # Between fork and exec a process has limits that are not its own yet (systemd.exec(5)).
+        forked = f"{process.pid}:{process.started}" if process.starting else None
+        evidence = Evidence(process, reachable, helps)
+        return Observed(fields, evidence, problem, unsettled=forked)
 
     def plan(self, spec: ProcessLimits, drift: Drift, observed: Observed) -> Plan:
         """prlimit(2) on the process; a restart where the kernel refuses that and it would help."""
@@ -83,11 +92,13 @@ class ProcessLimitsKind:
         if not isinstance(evidence, Evidence) or not evidence.reachable:
             return Plan(waits="a higher ceiling on this host")
         process = evidence.process
+        if process.starting:
+            return Plan(waits=f"process {process.pid} to run its program", under_way=True)
         actions = tuple(
             SetProcessLimit(process.pid, process.started, limit, *pair)
             for limit, pair in evidence.reachable.items()
         )
-        return Plan(actions, or_restart=spec.unit)
+        return Plan(actions, or_restart=spec.unit if evidence.restart_helps else None)
 
 
 def _beyond(want: LimitPair, have: LimitPair, ceiling: Ceiling | None) -> list[LimitValue]:

@@ -68,8 +68,7 @@ class DropInKind:
         unit = reader.unit(spec.unit) if spec.managed else None
         fields = _file_fields(fact)
         if not spec.limits:
-            gone = isinstance(fact, Missing) and not (unit is not None and _pending(spec, unit))
-            problem = None if gone else "its entry has left the policy"
+            problem = "its entry has left the policy" if _is_left(spec, fact, unit) else None
             return Observed({}, Evidence(fact, unit), problem)
         foreign = sorted(_foreign(spec, fields))
         problem = f"holds what the policy does not name: {', '.join(foreign)}" if foreign else None
@@ -102,6 +101,13 @@ class DropInKind:
         if evidence.unit is not None and _pending(spec, evidence.unit):
             return Plan(reload)
         return Plan(waits="whoever set a later drop-in")
+
+
+def _is_left(spec: DropIn, fact: Content | Missing, unit: UnitFact | None) -> bool:
+    """Whether our file, or what systemd has read from it, is still there."""
+    if isinstance(fact, Content):  # without our header it is somebody else's by now
+        return fact.data.startswith(f"# {spec.header}\n".encode())
+    return unit is not None and _pending(spec, unit)
 
 
 def _content(spec: DropIn) -> bytes:
