@@ -6,7 +6,8 @@
  *   drift FILE WRONG NEEDLE COUNT PAUSE_US
  *                            COUNT times: rename a copy of WRONG over FILE and wait (inotify) until
  *                            FILE holds NEEDLE again. Prints nanoseconds, from just before the
- *                            rename to the moment that the right file was read; -1 after 5 s. The
+ *                            rename to the moment that the right file was read; -1 after 5 s,
+ *                            and that is the end. The
  *                            wake-up of this observer is in the figure, the same for all.
  *   read FILE NEEDLE         open, read and close FILE in a loop until SIGTERM; prints how often, and
  *                            how often it did not hold NEEDLE.
@@ -165,6 +166,8 @@ static int drift(const char *path, const char *wrong, const char *needle, int co
             if (read_whole(path) >= 0 && strstr(buffer, needle))
                 took = now_ns() - before;
         printf("%lld\n", took);
+        if (took < 0)
+            return 1;
         /* Not in step with anything: half the pause, and up to as much again. */
         random = random * 6364136223846793005UL + 1442695040888963407UL;
         sleep_until_ns(now_ns() + pause_us * 500LL + (long long)(random >> 33) % (pause_us * 1000LL));

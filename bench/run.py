@@ -22,6 +22,7 @@ from subjects import (
     CHECKOUT,
     COMMAND,
     FLOOR,
+    MEMORY,
     NEEDLE,
     Files,
     Running,
@@ -67,6 +68,7 @@ class Bench:
             yield Files.lay_out(directory, count)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+            shutil.rmtree(MEMORY / directory.name, ignore_errors=True)
 
 
 def quantile(figures: list[float], share: float) -> float:
@@ -176,7 +178,7 @@ def idleness(bench: Bench) -> Iterator[Row]:
         count = sleeps(running.pid) - before
     beats = seconds / 5
     said = f"{count} in {seconds:.0f} s, of which some {beats:.0f} are the watchdog's beat"
-    yield Row("wake-ups when nothing happens, a second", count / seconds, 0.25, "", said)
+    yield Row("wake-ups when nothing happens", count / max(beats, 1), 1.0, "x the beats", said)
 
 
 def sleeps(pid: int) -> int:

@@ -17,6 +17,7 @@ SCRIPT = Path(sys.executable).with_name("jada-configd")
 COMMAND = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-m", "jada_configd"]
 MODEL = "claude-sonnet-4-6"
 NEEDLE = f'"model": "{MODEL}"'
+MEMORY = Path("/dev/shm")  # the one tmpfs that every Linux has
 READY_WITHIN = 60.0  # seconds
 
 RIGHT = (
@@ -83,7 +84,9 @@ def places(directory: Path, policy: str) -> dict[str, str]:
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LC_ALL": "C.UTF-8"}
     for name, mode in ("CONFIGURATION", 0o755), ("STATE", 0o700), ("RUNTIME", 0o755):
         place = directory / name.lower()
-        place.mkdir(exist_ok=True)
+        if name == "RUNTIME" and MEMORY.is_dir():
+            place = MEMORY / directory.name / "run"  # /run is a tmpfs too
+        place.mkdir(exist_ok=True, parents=True)
         place.chmod(mode)
         environ[f"{name}_DIRECTORY"] = str(place)
     (directory / "configuration/policy.toml").write_text(policy)
@@ -187,7 +190,7 @@ def drifts(files: Files, count: int, pause_us: int = 15_000) -> list[float]:
     """Let the first file drift; milliseconds until it was right again, each time."""
     words = [str(FLOOR), "drift", str(files.first), str(files.directory / "wrong"), NEEDLE]
     words += [str(count), str(pause_us)]
-    out = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+    out = subprocess.run(words, check=False, capture_output=True, text=True).stdout.split()
     took = [int(word) / 1e6 for word in out]
     if min(took) < 0:
         raise SystemExit(f"{files.directory}: not corrected within 5 s; see {files.directory}/log")
