@@ -40,7 +40,7 @@ class BootFailed(Exception):
     """The host did not come up; the text says why."""
 
 
-class CommandFailed(Exception):
+class CommandFailed(AssertionError):
     """A command inside ended with another status than 0; the text has all that it said."""
 
 
