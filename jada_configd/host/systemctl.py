@@ -123,6 +123,8 @@ class Systemctl:
         with said:
             said.seek(0)
             complaint = _sentence(said.read(_SAID_BYTES))
+        if status is None:
+            return "systemctl daemon-reload does not come to an end"
         return None if status == 0 else complaint or f"systemctl daemon-reload: exit {status}"
 
     # ---- commands

@@ -62,6 +62,10 @@ class FakeBus:
     def address(self) -> str:
         return f"unix:path={self.path}"
 
+    @property
+    def connected(self) -> bool:
+        return self._connected.is_set()
+
     def __enter__(self) -> Self:
         return self
 

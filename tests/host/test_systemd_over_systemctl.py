@@ -1,0 +1,159 @@
+"""systemd through `systemctl`, which a test plays by a script of its own."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from jada_configd.host.routes import Declined, Event, Gone, Silent, UnitsReloaded
+from jada_configd.host.systemctl import Systemctl
+
+A = "a.service"
+SCRIPT = r"""#!/bin/sh
+echo "$*" >>"$0.calls"
+[ -e "$0.hangs" ] && exec sleep 60
+case "$*" in
+*--property=Version*)
+  [ -e "$0.gone" ] && { echo "Failed to connect to bus: Host is down" >&2; exit 1; }
+  echo Version=252 ;;
+*daemon-reload*) [ -e "$0.slow" ] && sleep 0.3
+  [ -e "$0.full" ] && { printf 'Failed to reload daemon: No space.\nmore\n' >&2; exit 1; } ;;
+*show*) cat "$0.shown" ;;
+*masked*)
+  printf 'Failed to restart masked.service: Unit masked.service is masked.\nSee\n' >&2
+  exit 1 ;;
+esac
+exit 0
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "systemctl"
+    path.write_text(SCRIPT)
+    path.chmod(0o755)
+    (tmp_path / "systemctl.shown").write_text("Id=a.service\nLoadState=loaded\nJob=12\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return path
+
+
+def beside(script: Path, name: str) -> Path:
+    return Path(f"{script}.{name}")
+
+
+def calls(script: Path) -> list[str]:
+    return beside(script, "calls").read_text().splitlines()
+
+
+def ended(route: Systemctl) -> list[Event]:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        due_ns = route.poll_due()
+        assert due_ns is not None
+        time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
+        if events := route.events():
+            return events
+    raise AssertionError("no end")
+
+
+def test_a_unit_is_asked_for_by_name_alone(script: Path) -> None:
+    look = Systemctl(user=False, seconds=5).look("--now.service", 5)
+    assert (look.fact.name, look.job) == ("--now.service", 12)
+    assert calls(script)[-1].startswith("--system show --property=Id,LoadState,")
+    assert calls(script)[-1].endswith(" -- --now.service")
+
+
+def test_a_users_manager_is_asked_as_such(script: Path) -> None:
+    Systemctl(user=True, seconds=5)
+    assert calls(script) == ["--user show --property=Version"]
+
+
+@pytest.mark.parametrize(
+    ("how", "verb"),
+    [
+        ("restart", "try-restart"),
+        ("reload", "reload"),
+        ("reload-or-restart", "try-reload-or-restart"),
+    ],
+)
+def test_a_job_is_started_and_not_waited_for(script: Path, how: str, verb: str) -> None:
+    route = Systemctl(user=False, seconds=5)
+    job = route.start_job(A, how, 5)  # type: ignore[arg-type]
+    assert job == "/org/freedesktop/systemd1/job/12"
+    assert calls(script)[1] == f"--system --no-block {verb} -- {A}"
+    beside(script, "shown").write_text("Id=a.service\nJob=\n")
+    assert not route.start_job(A, how, 5).endswith("/0")  # type: ignore[arg-type]
+
+
+def test_a_refusal_is_told_from_a_manager_that_has_gone(script: Path) -> None:
+    route = Systemctl(user=False, seconds=5)
+    words = r"^Failed to restart masked\.service: Unit masked\.service is masked\.$"
+    with pytest.raises(Declined, match=words):
+        route.start_job("masked.service", "restart", 5)
+    beside(script, "gone").touch()
+    with pytest.raises(Gone, match="Host is down"):
+        route.start_job("masked.service", "restart", 5)
+    with pytest.raises(Gone, match="Host is down"):
+        Systemctl(user=False, seconds=5)
+
+
+def test_the_end_of_a_reload_is_found_by_polling(script: Path) -> None:
+    beside(script, "slow").touch()
+    route = Systemctl(user=False, seconds=5)
+    assert route.poll_due() is None
+    began = time.monotonic()
+    route.begin_reload(5)
+    route.begin_reload(5)
+    assert time.monotonic() - began < 0.2
+    assert route.reloading()
+    assert route.events() == []
+    assert ended(route) == [UnitsReloaded()]
+    assert not route.reloading()
+    assert route.poll_due() is None
+    assert calls(script).count("--system daemon-reload") == 1
+
+
+def test_a_reload_that_is_refused_says_why(script: Path) -> None:
+    beside(script, "full").touch()
+    route = Systemctl(user=False, seconds=5)
+    route.begin_reload(5)
+    assert ended(route) == [UnitsReloaded("Failed to reload daemon: No space.")]
+    route.close()
+
+
+def test_a_reload_that_does_not_end_is_given_up(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    route = Systemctl(user=False, seconds=5)
+    beside(script, "hangs").touch()
+    route.begin_reload(5)
+    later = time.monotonic_ns() + 91_000_000_000
+    monkeypatch.setattr(time, "monotonic_ns", lambda: later)
+    assert route.events() == [UnitsReloaded("systemctl daemon-reload does not come to an end")]
+
+
+def test_to_close_leaves_nothing_behind(script: Path) -> None:
+    route = Systemctl(user=False, seconds=5)
+    beside(script, "hangs").touch()
+    route.begin_reload(5)
+    reload = route._reload
+    assert reload is not None
+    route.close()
+    assert reload.returncode is not None
+    assert (route.poll_due(), route.events()) == (None, [])
+
+
+def test_a_command_that_hangs_costs_its_time(script: Path) -> None:
+    route = Systemctl(user=False, seconds=5)
+    beside(script, "hangs").touch()
+    began = time.monotonic()
+    with pytest.raises(Silent):
+        route.look(A, 0.2)
+    assert time.monotonic() - began < 3
+
+
+def test_without_the_command_there_is_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(Gone, match="systemctl: No such file or directory"):
+        Systemctl(user=False, seconds=5)
