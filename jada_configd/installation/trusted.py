@@ -51,10 +51,13 @@ class Trusted:
         facts = path.lstat()
         self._judge(path, facts, passing=False)
         if stat.S_ISLNK(facts.st_mode):
-            self._walk(str(path))
+            self._walk(str(path), may_lack=True)
 
-    def _walk(self, path: str) -> Path:
-        """Judge every hop on the way; where it leads. Raises `Refused`, `HostError`."""
+    def _walk(self, path: str, *, may_lack: bool = False) -> Path:
+        """Judge every hop on the way; where it leads. Raises `Refused`, `HostError`.
+
+        `may_lack`: a link may lead to nothing, as long as nobody else could put something there.
+        """
         rest = list(reversed(Path(path).parts[1:]))
         here = Path("/")
         links = 0
@@ -75,6 +78,10 @@ class Trusted:
                     raise Refused(f"{escaped(path)} leads through more than {LINKS_AT_MOST} links")
                 rest.extend(reversed([part for part in target.parts if part != "/"]))
                 here = Path("/") if target.is_absolute() else here
+        except FileNotFoundError as error:
+            if not may_lack:
+                raise HostError(f"{escaped(path)} cannot be followed: {error.strerror}") from None
+            self._judge(here, here.lstat(), passing=False)
         except OSError as error:
             raise HostError(f"{escaped(path)} cannot be followed: {error.strerror}") from None
         return here

@@ -110,6 +110,19 @@ def test_a_link_to_nowhere_is_said(place: Path) -> None:
         trusted().check([str(place / "gone")])
 
 
+def test_a_link_to_nowhere_among_the_code_matters_only_where_others_could_make_it_lead(
+    place: Path, tmp_path: Path
+) -> None:
+    (place / "gone").symlink_to("nothing")
+    trusted().check_below([str(place)])
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (place / "gone.py").symlink_to(shared / "gone.py")
+    said = refusal(lambda: trusted().check_below([str(place)]))
+    assert said == f"{shared} can be written by everybody"
+
+
 def test_what_nothing_is_imported_from_is_passed_over(place: Path) -> None:
     (place / ".git").mkdir()
     (place / ".git" / "config").write_text("")
