@@ -3,9 +3,12 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from jada_configd.installation.shipped import shipped
+from jada_configd.installation.units import Needs, policy_text, unit_text
 from tests.system.host import CommandFailed, Host, eventually
 from tests.system.layers import ENVIRONMENT, Installed
 
@@ -293,6 +296,39 @@ class TestTheUnitOfAPolicy:
         install(ready)
         models = {path: json.loads(ready.read(path))["model"] for path in paths}
         assert models == dict.fromkeys(paths, "claude-sonnet-4-6")
+
+
+def test_at_boot_a_held_service_starts_on_right_files_and_limits(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """Everything is there before systemd is, as on a host that boots again."""
+    path = "/opt/agent/settings.json"
+    directories = {
+        at: tmp_path / at.replace("/", "-")
+        for at in ("/opt/agent", "/opt/policy", "/etc/systemd/system.attached")
+    }
+    for directory in directories.values():
+        directory.mkdir()
+    agent, policy, units = directories.values()
+    (agent / "settings.json").write_text(WRONG)
+    (policy / "policy.toml").write_text(POLICY.replace(SETTINGS, path))
+    command = [f"{ENVIRONMENT}/bin/jada-configd", "--policy=/opt/policy/policy.toml"]
+    template = shipped("systemd/jada-configd.service")
+    (units / "jada-configd.service").write_text(unit_text(template, command, user=False))
+    (units / "jada-configd.service.d").mkdir()
+    drop_in = policy_text("/opt/policy/policy.toml", Needs(("agent.service",), ()))
+    (units / "jada-configd.service.d/50-policy.conf").write_text(drop_in)
+    (units / "agent.service").write_text(AGENT_UNIT.replace("~/.claude/settings.json", path))
+    (units / "multi-user.target.wants").mkdir()
+    for unit in ("agent.service", "jada-configd.service"):
+        (units / "multi-user.target.wants" / unit).symlink_to(f"../{unit}")
+    overlays = {**installed.overlays, **{at: [made] for at, made in directories.items()}}
+    with Host.boot(overlays=overlays, links=installed.links) as host:
+        read = eventually(lambda: host.exists(READ) and host.read(READ))
+        assert json.loads(str(read))["model"] == "claude-sonnet-4-6"
+        pid = host.show("agent.service", "MainPID")["MainPID"]
+        files = host.sh(f"grep 'Max open files' /proc/{pid}/limits").split()
+        assert files[3:5] == ["512", "1024"]
 
 
 class TestForOneUser:
