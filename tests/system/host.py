@@ -268,8 +268,7 @@ class Host:
     def start_user_manager(self, user: str) -> None:
         """Have the user's own service manager run, as after a login, for `systemctl --user`."""
         self.run(["loginctl", "enable-linger", user])
-        private = f"/run/user/{self.account(user).uid}/systemd/private"
-        eventually(lambda: self.exists(private), within=20)
+        self.run(["systemctl", "start", f"user@{self.account(user).uid}.service"])
 
     def show(self, unit: str, *names: str) -> dict[str, str]:
         """Properties of a unit, as `systemctl show` tells them."""

@@ -109,7 +109,9 @@ def keep(group: Path, console: IO[bytes]) -> None:
         notified.bind(b"\0jada-host-%d" % os.getpid())
         nspawn = start_nspawn(group, console)
         try:
-            say({"leader": wait_until_booted(notified, nspawn, console)})
+            leader = wait_until_booted(notified, nspawn, console)
+            notified.close()  # nspawn goes on notifying, and would block once nobody reads
+            say({"leader": leader})
             wait_for_the_end(nspawn)
         finally:
             end(group, nspawn)
