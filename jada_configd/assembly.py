@@ -68,7 +68,9 @@ class Assembly:
         """What keeps the parts from doing their work, one sentence each."""
         troubles = list(self.watcher.problems()) if self.watcher is not None else []
         if self.systemd is not None and not self.systemd.connected and self.loop.holds_units():
-            troubles.append("no bus: systemd is asked through systemctl")
+            way = self.systemd.route
+            asked = f"systemd is asked through {way}" if way else "nobody tells of units"
+            troubles.append(f"no bus: {asked}")
         return [*troubles, *self.memory.troubles()]
 
 

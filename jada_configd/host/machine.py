@@ -60,7 +60,8 @@ class MachineReader:
 
     def ceiling(self, limit: str) -> Ceiling | None:
         """The most that a service can be given here."""
-        return processes.ceiling(limit)
+        manager_pid = 1 if self._systemd is None else self._systemd.manager_pid()
+        return processes.ceiling(limit, manager_pid)
 
     def last_good(self, resource: str) -> bytes | None:
         """The last content that was as declared."""

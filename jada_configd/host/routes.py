@@ -83,7 +83,7 @@ class Route(Protocol):
         """Whether the manager is reading its units again, and so will not answer for a while."""
 
     def manager_pid(self, seconds: float) -> int:
-        """The service manager's own process."""
+        """The service manager's own process; 0 where the route does not tell."""
 
     def events(self) -> list[Event]:
         """What has happened, without waiting."""

@@ -75,8 +75,8 @@ class Systemctl:
         """Nothing is told of units."""
 
     def manager_pid(self, seconds: float) -> int:
-        """The service manager's own process, which systemctl does not tell: 0 for a user's."""
-        return 0 if "--user" in self._command else 1
+        """The service manager's own process, which systemctl does not tell: 0."""
+        return 0
 
     # ---- events
 

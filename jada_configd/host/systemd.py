@@ -68,6 +68,7 @@ class Systemd:
     def __init__(self, *, user: bool, seconds: float = CALL_SECONDS) -> None:
         """`seconds` is how long a call may take at most."""
         self._seconds = seconds
+        self._user = user
         self._ways = Ways(_ways(user=user), self._greet)
         self._followed: frozenset[str] = frozenset()
         self._ids: dict[str, str] = {}  # the names behind aliases
@@ -135,8 +136,13 @@ class Systemd:
         return job
 
     def manager_pid(self) -> int:
-        """The service manager's own process; 0 where the route does not tell."""
-        return self._ask(lambda route, left: route.manager_pid(left))
+        """The service manager's own process: PID 1, or a user's; 0 where nobody tells."""
+        if not self._user:
+            return 1
+        try:
+            return self._ask(lambda route, left: route.manager_pid(left))
+        except (ManagerGone, Declined):
+            return 0
 
     def _look(self, name: str) -> UnitLook:
         if not is_unit_name(name):

@@ -97,7 +97,11 @@ class FakeBus:
     def changed(self, unit_path: str) -> None:
         """Say that a unit's properties have changed."""
         properties = DBusAddress(unit_path, interface="org.freedesktop.DBus.Properties")
-        body = ("org.freedesktop.systemd1.Unit", {"ActiveState": ("s", "active")}, [])
+        body: tuple[Any, ...] = (
+            "org.freedesktop.systemd1.Unit",
+            {"ActiveState": ("s", "active")},
+            [],
+        )
         self.signal(properties, "PropertiesChanged", "sa{sv}as", body)
 
     def job_removed(self, job: str, unit: str, result: str) -> None:

@@ -70,7 +70,7 @@ class FakeRoute:
 
     def manager_pid(self, seconds: float) -> int:
         self._answer("manager_pid")
-        return 1
+        return 4321
 
     def tell(self, *events: Event) -> None:
         self.told += events
@@ -212,7 +212,6 @@ def test_where_no_way_leads_anywhere_all_are_named_and_none_is_tried_again_at_on
     assert problem_of(lambda: systemd.unit(A)) == words
     assert problem_of(systemd.reload_units) == words
     assert problem_of(lambda: systemd.start_job(A, "restart")) == words
-    assert problem_of(systemd.manager_pid) == words
     assert world.opened() == ["first", "second", "third"]
 
 
@@ -266,6 +265,23 @@ def test_the_descriptor_stays_and_tells_of_every_route(systemd: Systemd, world: 
     assert readable(systemd)
     assert systemd.events() == [UnitsReloaded()]
     assert systemd.fileno() == before
+
+
+def test_the_manager_of_a_user_is_known_where_a_route_tells_it(world: World) -> None:
+    systemd = Systemd(user=True)
+    assert systemd.manager_pid() == 4321
+    world.problems["first", ""] = Gone("closed")
+    for name in ("second", "third"):
+        world.problems[name, "open"] = Gone("no")
+    assert systemd.manager_pid() == 0
+    systemd.close()
+
+
+def test_the_manager_of_the_system_is_pid_1_and_nobody_is_asked(
+    systemd: Systemd, world: World
+) -> None:
+    assert systemd.manager_pid() == 1
+    assert world.calls == []
 
 
 # ---- time limits
