@@ -14,7 +14,8 @@ under the temporary name.
 
 import errno
 import os
-from collections.abc import Callable
+import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -30,9 +31,10 @@ from jada_configd.host.walk import Directory, End
 from jada_configd.host.writers import Writers, await_none
 
 UNSUPPORTED: Final = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
-_ROUNDS: Final = (
-    16  # how often somebody has to rename between two system calls of ours, and no more
-)
+_ROUNDS: Final = 16  # that somebody renames between two system calls of ours so often is no race
+# s. Where a writer's open(2) had found the name before the exchange and is still under way in the
+# kernel, no lease tells of it yet; who writes without a pause makes that happen twice a minute.
+_GRACE: Final = 0.002
 
 
 @dataclass(slots=True)
@@ -134,18 +136,15 @@ def _put_back(end: End, new: Temporary, content: bytes) -> None:
     at = end.directory.descriptor
     try:
         placed = new.reopen()
-        is_unwritten: Callable[[], bool] = partial(_stands_as, new.descriptor, content)
+        is_unwritten = partial(_stands_as, new.descriptor, content)
         for _ in range(_ROUNDS):
             held = _mark(at, new.name)
-            if held is None:
+            if held is None or not _exchange_or_rename(at, new.name, end.name):
                 return
-            if not _exchange_or_rename(at, new.name, end.name):
-                return
-            out = _mark(at, new.name)
-            if out == placed and is_unwritten():
+            if _mark(at, new.name) == placed and is_unwritten():
                 new.unlink()
                 return
-            placed, is_unwritten = held, _by_its_mark
+            placed, is_unwritten = held, partial(_is_marked, at, new.name, held)
         os.rename(new.name, end.name, src_dir_fd=at, dst_dir_fd=at)
     except OSError as error:
         raise complaint(error, end.path) from error
@@ -159,13 +158,27 @@ def _mark(directory: int, name: str) -> tuple[int, ...] | None:
 
 
 def _stands_as(descriptor: int, content: bytes) -> bool:
-    """Whether nobody wrote to the file, or has it open to, while it had its name."""
+    """Whether nobody wrote to our file, or has it open to, while it had its name."""
+    time.sleep(_GRACE)
     await_none(descriptor)
     return os.pread(descriptor, len(content) + 1, 0) == content
 
 
-def _by_its_mark() -> bool:
-    return True
+def _is_marked(directory: int, name: str, expected: tuple[int, ...]) -> bool:
+    """The same of a file that is not ours; what is no regular file cannot be written to."""
+    if not stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        return True
+    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        descriptor = os.open(name, flags, dir_fd=directory)
+    except OSError:
+        return False
+    try:
+        time.sleep(_GRACE)
+        await_none(descriptor)
+        return mark(os.fstat(descriptor)) == expected
+    finally:
+        os.close(descriptor)
 
 
 def _exchange_or_rename(directory: int, source: str, name: str) -> bool:
