@@ -71,7 +71,7 @@ class Systemd:
         self._user = user
         self._ways = Ways(_ways(user=user), self._greet)
         self._followed: frozenset[str] = frozenset()
-        self._ids: dict[str, str] = {}  # the names behind aliases
+        self._ids: dict[str, str] = {}  # what systemd calls the units that were looked at
         self._jobs: dict[str, _Job] = {}
         self._events: list[Event] = []
         self._silent_until_ns = 0
@@ -122,7 +122,8 @@ class Systemd:
         """
         if not is_unit_name(unit):
             raise UnitRefused(f"{unit!r} is not the name of a unit")
-        self._look(unit)  # it may be an alias, and the end is told of the unit behind it
+        if unit not in self._ids:
+            self._look(unit)  # it may be an alias, and the end is told of the unit behind it
         if unit not in self._followed:
             self.follow(self._followed | {unit})
         try:
@@ -153,10 +154,10 @@ class Systemd:
             if error.name.rpartition(".")[2] in _NO_UNIT:
                 return no_such_name(name)
             raise ManagerGone(f"systemd does not tell of {name}: {error}") from error
-        if self._ids.get(name, name) != look.id:
-            self._ids[name] = look.id
-            if name in self._followed:
-                self._ask(self._greet)
+        known = self._ids.get(name, name)
+        self._ids[name] = look.id
+        if known != look.id and name in self._followed:
+            self._ask(self._greet)
         return look
 
     def _greet(self, route: Route, seconds: float) -> None:
