@@ -71,7 +71,7 @@ class Assembly:
             way = self.systemd.route
             asked = f"systemd is asked through {way}" if way else "nobody tells of units"
             troubles.append(f"no bus: {asked}")
-        return [*troubles, *self.memory.troubles()]
+        return [*troubles, *self.loop.troubles(), *self.memory.troubles()]
 
 
 def assemble(
@@ -102,7 +102,7 @@ def assemble(
     loop: Loop
 
     def started(action: StartJob, job: str) -> None:
-        loop.job_started(action, job)
+        loop.jobs.started(action, job)
 
     world = World(
         reader=reader,

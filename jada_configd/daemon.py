@@ -6,22 +6,20 @@ is looked at and corrected is the loop's.
 
 import os
 import selectors
-import signal
-import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import FrameType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
 from jada_configd import __version__
 from jada_configd.assembly import Assembly
 from jada_configd.core.model import Cause
 from jada_configd.core.report import Event, PolicyLoaded, PolicyRejected, Standing
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.snapshot import service_plain, snapshot
 from jada_configd.core.specs import Policy
-from jada_configd.core.status import Board, overall, quantiles
+from jada_configd.core.status import State, overall
 from jada_configd.errors import PolicyError
+from jada_configd.host.signals import Signals
 from jada_configd.loop import clock
 
 FIRST_PASS_NS: Final = 10_000_000_000  # services wait for us at boot: no longer than this
@@ -89,7 +87,7 @@ class Daemon:
         self._notifier = notifier
         self._tell = tell
         self._troubles = troubles
-        self._signals: set[int] = set()
+        self._signals = Signals()
         self._policy_error: str | None = None
         self._policy_loaded = ""
         self._rejected: str | None = None  # the revision on disk that did not load
@@ -108,16 +106,15 @@ class Daemon:
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; the exit status."""
-        with _Signals(self._signals) as wakeup:
-            self._loop.selector.register(wakeup, selectors.EVENT_READ)
+        with self._signals:
+            self._loop.selector.register(self._signals, selectors.EVENT_READ)
             self._source.start()
             self._take_policy("startup")
             self._first_pass()
             self._notifier.ready()
             self._loop.allow_jobs()
-            while not self._signals & {signal.SIGTERM, signal.SIGINT}:
+            while not self._signals.told_to_stop():
                 self._turn()
-                wakeup.drain()
             self._notifier.stopping()
         self._assembly.save()
         return 0
@@ -127,7 +124,11 @@ class Daemon:
         end_ns = time.monotonic_ns() + FIRST_PASS_NS
         self._loop.turn(0)
         files = ("settings", "unit-dropin")
-        while self._loop.under_way(*files) and time.monotonic_ns() < end_ns and not self._signals:
+        while (
+            self._loop.under_way(*files)
+            and time.monotonic_ns() < end_ns
+            and not self._signals.told_to_stop()
+        ):
             self._loop.turn(end_ns)
         self._tell_standing()
 
@@ -141,8 +142,7 @@ class Daemon:
         now_ns = time.monotonic_ns()
         if self._source.fileno() in readable:
             self._policy_arrived()
-        if signal.SIGHUP in self._signals:
-            self._signals.discard(signal.SIGHUP)
+        if self._signals.take_reload():
             self._reload()
         if now_ns >= self._retry_ns:
             self._retry_policy(now_ns)
@@ -231,105 +231,47 @@ class Daemon:
         self._tell_ns = 0
         board = self._loop.board
         state, why = overall(self._loop.reports(), self._all_troubles())
-        jobs = self._loop.jobs()
+        jobs = self._loop.jobs.under_way()
         if state == "in-sync" and jobs:
             state, why = "correcting", f"{jobs[0]} is under way"
         if self._state_since[0] != state:
             self._state_since = (state, clock())
         line = board.line(state, why)
-        self._tell(Standing(state, line, self._snapshot(board, state, why)))
+        self._tell(Standing(state, line, self._snapshot(state, why)))
 
     def _all_troubles(self) -> list[str]:
         first = [self._policy_error.splitlines()[0]] if self._policy_error else []
         return [*first, *self._assembly.troubles(), *self._troubles()]
 
-    def _snapshot(self, board: Board, state: str, why: str) -> dict[str, Any]:
+    def _snapshot(self, state: State, why: str) -> dict[str, Any]:
         policy = self._loop.policy
-        counters = board.counters
-        return {
-            "state": state,
-            "reason": why or None,
-            "mode": policy.mode if policy else None,
-            "since": self._state_since[1],
-            "pid": os.getpid(),
-            "version": __version__,
-            "policy": {
-                "path": self._source.path,
-                "revision": policy.revision if policy else None,
-                "loaded": self._policy_loaded or None,
-                "error": self._policy_error,
-                "warnings": list(policy.warnings) if policy else [],
+        return snapshot(
+            self._loop.board,
+            {
+                "state": state,
+                "reason": why or None,
+                "mode": policy.mode if policy else None,
+                "since": self._state_since[1],
+                "pid": os.getpid(),
+                "version": __version__,
+                "policy": {
+                    "path": self._source.path,
+                    "revision": policy.revision if policy else None,
+                    "loaded": self._policy_loaded or None,
+                    "error": self._policy_error,
+                    "warnings": list(policy.warnings) if policy else [],
+                },
             },
-            "resources": [
-                {
-                    "id": str(each),
-                    "result": _lasting(entry.report.result),
-                    "since": entry.since,
-                    "corrections": entry.corrections,
-                    "problem": entry.report.problem,
-                }
-                for each, entry in sorted(board.entries.items())
-            ],
-            "services": [self._service(unit) for unit in self._assembly.reader.units.values()],
-            "counters": {
-                "passes": counters.passes,
-                "corrections": counters.corrections,
-                "failures": counters.failures,
-                "service_applies": counters.service_applies,
-                "overflows": counters.overflows,
-            },
-            "latency_ms": {
-                "corrected": quantiles(board.corrected),
-                "healthy": quantiles(board.healthy),
-            },
-        }
+            self._services(),
+        )
 
-    def _service(self, unit: UnitFact) -> dict[str, Any]:
-        return {
-            "unit": unit.name,
-            "active": unit.active_state,
-            "main_pid": unit.main_pid,
-            "loaded": self._loop.owes_nothing(unit.name),
-            "healthy": unit.active_state == "active",
-        }
-
-
-def _lasting(result: str) -> str:
-    """What stays true after the moment of a correction."""
-    return "in-sync" if result == "corrected" else result
-
-
-class _Signals:
-    """Signals as readable bytes for the selector, and as a set for the loop (signal(7))."""
-
-    def __init__(self, caught: set[int]) -> None:
-        self._caught = caught
-        self._read, self._write = socket.socketpair()
-        for end in (self._read, self._write):
-            end.setblocking(False)  # noqa: FBT003 - the standard library has it so
-
-    def __enter__(self) -> Self:
-        signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._catch)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
-        self._read.close()
-        self._write.close()
-
-    def fileno(self) -> int:
-        """Readable when a signal has come."""
-        return self._read.fileno()
-
-    def drain(self) -> None:
-        """Read away what woke us; the set tells which."""
-        with suppress(BlockingIOError):
-            while self._read.recv(64):
-                pass
-
-    def _catch(self, number: int, _frame: FrameType | None) -> None:
-        self._caught.add(number)
+    def _services(self) -> list[dict[str, Any]]:
+        """The units of the policy as they were last seen."""
+        policy = self._loop.policy
+        seen = self._assembly.reader.units
+        named = [spec.unit for spec in policy.services] if policy else []
+        return [
+            service_plain(seen[unit], loaded=self._loop.owes_nothing(unit))
+            for unit in named
+            if unit in seen
+        ]

@@ -12,26 +12,25 @@ from dataclasses import dataclass
 from typing import Final
 
 from jada_configd.apply import Writer
-from jada_configd.core.actions import How, StartJob
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Resource, ResourceId
-from jada_configd.core.report import Event, Reconciled, Report, ServiceApplied
+from jada_configd.core.report import Event, Reconciled, Report
 from jada_configd.core.resources import Scope, is_pattern, resolve, services_of
 from jada_configd.core.schedule import Schedule
 from jada_configd.core.seams import Reader
 from jada_configd.core.specs import Policy, SettingsSpec
 from jada_configd.core.status import Board, Last, state_of
-from jada_configd.errors import Busy
+from jada_configd.errors import Busy, HostError
 from jada_configd.host.systemd import JobEnded, ManagerLost, Systemd, UnitChanged, UnitsReloaded
 from jada_configd.host.watch import Everything, Watcher
+from jada_configd.jobs import Jobs
 from jada_configd.kinds import KINDS
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
 
 LOCK_RETRY_NS: Final = 20_000_000  # another pass is under way: ask again, and keep the beat
+TROUBLE_RETRY_NS: Final = 1_000_000_000
 EVERYTHING_GAP_NS: Final = 250_000_000
-JOB_REST_NS: Final = 10_000_000_000  # a unit whose job failed is left alone for this long
-JOB_REST_MOST_NS: Final = 300_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +49,6 @@ class World:
     clean_litter: Callable[[Collection[str]], object]
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    unit: str
-    how: How
-    at_ns: int
-    fields: tuple[str, ...]
-
-
 class Loop:
     """One thread that looks, corrects and tells."""
 
@@ -74,9 +65,9 @@ class Loop:
         self._resources: dict[ResourceId, Resource] = {}
         self._by_path: dict[str, list[ResourceId]] = {}
         self._by_unit: dict[str, list[ResourceId]] = {}
-        self._jobs: dict[str, _Job] = {}
-        self._job_failures: dict[str, int] = {}
+        self.jobs = Jobs(world.ledger, world.takeup, world.reconciler)
         self._manager_descriptor: int | None = None
+        self._troubles: dict[str, str] = {}
         self._cleaned = False
         self._lost_match = False  # a pattern may match other files now
         self._not_before_ns = 0
@@ -113,7 +104,12 @@ class Loop:
         if self.policy is None:
             return
         world = self._world
-        resources = resolve(self.policy, world.reader, world.scope)
+        try:
+            resources = resolve(self.policy, world.reader, world.scope)
+        except HostError as error:  # what was resolved before is held on to
+            self._troubles["resolve"] = str(error)
+            return
+        self._troubles.pop("resolve", None)
         before = self._resources
         self._resources = {
             each.id: before[each.id] if before.get(each.id) == each else each for each in resources
@@ -211,12 +207,15 @@ class Loop:
                 case UnitChanged():
                     self.schedule.hint(self._by_unit.get(event.unit, ()), now_ns)
                 case JobEnded():
-                    self._job_ended(event, now_ns)
+                    applied = self.jobs.ended(event.job, event.result, now_ns)
+                    if applied is not None:
+                        self.board.counters.service_applies += event.result == "done"
+                        self._tell(applied)
+                    self.schedule.hint(self._by_unit.get(event.unit, ()), now_ns)
                 case UnitsReloaded():
                     self.schedule.hint(self._managed(), now_ns)
                 case ManagerLost():
-                    self._jobs.clear()
-                    self._world.reconciler.at_work.clear()
+                    self.jobs.lost()
                     self.schedule.hint(self._managed(), now_ns)
 
     def _sweep(self) -> None:
@@ -244,6 +243,13 @@ class Loop:
                 raise
             self._not_before_ns = now_ns + LOCK_RETRY_NS
             return
+        except HostError as error:  # no lock to be had: the run-time directory is gone or full
+            if self._world.watcher is None:
+                raise
+            self._troubles["lock"] = str(error)
+            self._not_before_ns = now_ns + TROUBLE_RETRY_NS
+            return
+        self._troubles.pop("lock", None)
         self._take(reports)
 
     def _take(self, reports: Iterable[Report]) -> None:
@@ -267,47 +273,16 @@ class Loop:
         if report.resource.id.kind == "settings":
             self.board.corrected.append(took)
 
-    # ---- jobs
-
-    def job_started(self, action: StartJob, job: str) -> None:
-        """A job was accepted; its end will be an event."""
-        owed = self._world.ledger.owed(action.unit)
-        fields = owed.fields if owed is not None else ()
-        self._jobs[job] = _Job(action.unit, action.how, time.monotonic_ns(), fields)
-        # systemd may show a unit without its job before it tells how that has ended.
-        self._world.reconciler.at_work.add(ResourceId("service", action.unit))
-
-    def _job_ended(self, event: JobEnded, now_ns: int) -> None:
-        job = self._jobs.pop(event.job, None)
-        if job is not None:
-            self._world.reconciler.at_work.discard(ResourceId("service", job.unit))
-            self.board.counters.service_applies += event.result == "done"
-            took = (now_ns - job.at_ns) / 1e9
-            self._tell(ServiceApplied(job.unit, job.how, event.result, job.fields, took))
-            self._judge(job, event.result, now_ns)
-        self.schedule.hint(self._by_unit.get(event.unit, ()), now_ns)
-
-    def _judge(self, job: _Job, result: str, now_ns: int) -> None:
-        """A job that ended well settles what it can; after another the unit rests a while."""
-        resting = self._world.reconciler.resting
-        service = ResourceId("service", job.unit)
-        if result == "done":
-            self._job_failures.pop(job.unit, None)
-            resting.pop(service, None)
-            if job.how == "reload":
-                self._world.ledger.reloaded(job.unit)
-                self._world.takeup.save()
-            return
-        failures = self._job_failures.get(job.unit, 0)
-        self._job_failures[job.unit] = failures + 1
-        resting[service] = now_ns + min(JOB_REST_NS << min(failures, 10), JOB_REST_MOST_NS)
-
     # ---- how things stand
 
     def reports(self) -> list[Report]:
         """The last report of every resource, in the order of the policy."""
         entries = self.board.entries
         return [entries[each].report for each in self._resources if each in entries]
+
+    def troubles(self) -> list[str]:
+        """What keeps the loop itself from its work, one sentence each."""
+        return list(self._troubles.values())
 
     def owes_nothing(self, unit: str) -> bool:
         """Whether the unit has taken up all that was corrected."""
@@ -317,13 +292,9 @@ class Loop:
         """Whether the policy has anything to do with the service manager."""
         return any(each.kind != "settings" for each in self._resources)
 
-    def jobs(self) -> list[str]:
-        """What units are doing for us now: `restart of jada-agent.service`."""
-        return [f"{job.how} of {job.unit}" for job in self._jobs.values()]
-
     def under_way(self, *kinds: str) -> bool:
         """Whether anything is on its way to being corrected; without kinds, a job counts too."""
-        if self._jobs and not kinds:
+        if self.jobs.under_way() and not kinds:
             return True
         reports = self.board.reports()
         return any(

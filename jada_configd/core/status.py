@@ -3,11 +3,11 @@
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from jada_configd.core.model import Change, Resource, ResourceId, pointer, same
 from jada_configd.core.report import Report
-from jada_configd.core.wording import change_plain, count, escaped, seconds
+from jada_configd.core.wording import count, escaped, seconds
 
 State: TypeAlias = Literal["degraded", "contested", "drifted", "correcting", "held", "in-sync"]
 
@@ -158,27 +158,3 @@ def _say_the_same(one: Report, other: Report) -> bool:
         old.field == new.field and same(old.have, new.have) and same(old.want, new.want)
         for old, new in pairs
     )
-
-
-def quantiles(values: Iterable[float]) -> dict[str, float | None]:
-    """Median and 99th percentile in milliseconds, null where nothing was measured."""
-    ordered = sorted(values)
-    if not ordered:
-        return {"p50": None, "p99": None}
-    last = len(ordered) - 1
-    return {
-        name: round(ordered[min(last, round(share * last))] * 1000, 3)
-        for name, share in (("p50", 0.5), ("p99", 0.99))
-    }
-
-
-def resource_plain(report: Report) -> dict[str, Any]:
-    """One resource for `check --json` and `apply --json`."""
-    return {
-        "id": str(report.resource.id),
-        "result": report.result,
-        "origin": report.resource.origin,
-        "changes": [change_plain(change) for change in report.drift.changes],
-        "problem": report.problem,
-        "actions": list(report.actions),
-    }

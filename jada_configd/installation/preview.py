@@ -2,8 +2,8 @@
 
 from jada_configd.assembly import assemble
 from jada_configd.core.resources import resolve
+from jada_configd.core.snapshot import resource_plain
 from jada_configd.core.specs import Policy
-from jada_configd.core.status import resource_plain
 from jada_configd.host.directories import Directories
 from jada_configd.render import Painter, passed
 

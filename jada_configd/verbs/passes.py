@@ -11,8 +11,9 @@ from jada_configd.assembly import assemble
 from jada_configd.core.model import ResourceId
 from jada_configd.core.report import Event, Reconciled, Report, ServiceApplied
 from jada_configd.core.resources import resolve
+from jada_configd.core.snapshot import resource_plain
 from jada_configd.core.specs import Policy
-from jada_configd.core.status import overall, resource_plain
+from jada_configd.core.status import overall
 from jada_configd.errors import Busy, HostError, PolicyError
 from jada_configd.host.directories import directories
 from jada_configd.render import passed

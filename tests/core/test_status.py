@@ -6,14 +6,13 @@ import pytest
 
 from jada_configd.core.model import ABSENT, Change, Drift, Json, Resource, ResourceId, Result
 from jada_configd.core.report import Report
+from jada_configd.core.snapshot import quantiles, resource_plain
 from jada_configd.core.status import (
     Board,
     Last,
     State,
     overall,
-    quantiles,
     reason,
-    resource_plain,
     state_of,
     worst,
 )

@@ -39,7 +39,10 @@ class Daemon:
 
     def settles(self, state: str = "in-sync", *, within: float = 10) -> None:
         """Wait until it says that things stand so."""
-        holds(lambda: self.status()["state"] == state, within=within)
+        try:
+            holds(lambda: self.status()["state"] == state, within=within)
+        except AssertionError as error:
+            raise AssertionError(json.dumps(self.status(), indent=1)) from error
 
     def reload(self, policy: str) -> None:
         """Give it another policy."""

@@ -153,6 +153,32 @@ class TestWriters:
         held.sh(f"rm -rf {SETTINGS}", user="ubuntu")
         holds(lambda: right(held))
 
+    @pytest.mark.parametrize(
+        ("content", "kept"),
+        [
+            pytest.param('{"model": "x", "MARK": [' + "1,\n" * 700_000 + "2]}", True, id="2 MiB"),
+            pytest.param('{"MARK": ' + "[" * 100 + "]" * 100 + "}", True, id="100 levels"),
+            pytest.param('{"model": "x", "MARK": "\\ud800"}', True, id="a lone surrogate"),
+            pytest.param('{"model": "x", "MARK": NaN}', False, id="NaN"),
+            pytest.param('{"model": "x", "MARK\tb": 1}', False, id="a control character in a key"),
+            pytest.param('{"MARK": ' + "[" * 100_000, False, id="a bomb of brackets"),
+            pytest.param('["MARK"]', False, id="an array"),
+        ],
+    )
+    def test_odd_content_is_handled(
+        self,
+        held: Host,
+        content: str,
+        kept: bool,  # noqa: FBT001 - a column of the table
+        request: pytest.FixtureRequest,
+    ) -> None:
+        """What Claude Code reads is edited; what it does not read becomes the last good content."""
+        mark = f"mark of {request.node.callspec.id}"
+        held.write("/home/ubuntu/odd.json", content.replace("MARK", mark), owner="ubuntu")
+        held.sh(f"mv ~/odd.json {SETTINGS}", user="ubuntu")
+        holds(lambda: f'"model": "{WANTED}"' in held.read(SETTINGS), within=3)
+        assert (mark in held.read(SETTINGS)) == kept
+
 
 class TestService:
     """What a correction asks of the service, and how it gets it."""
@@ -333,26 +359,97 @@ class TestLife:
         holds(lambda: daemon.host.show(agent.unit, "LimitNOFILE")["LimitNOFILE"] != "8192")
         assert agent.limit("open files") == ("2048", "8192")
 
-    def test_a_full_disk_is_said_and_survived(self, daemon: Daemon) -> None:
-        """Degraded as long as it lasts; corrected afterwards."""
+    @pytest.fixture
+    def small(self, daemon: Daemon) -> Daemon:
+        """The settings directory on a small file system of its own, in sync."""
         host = daemon.host
+        host.sh(f"mount -t tmpfs -o size=64k,uid=1000,mode=755 none {CLAUDE}")
+        host.write(SETTINGS, GOOD, owner="ubuntu")
+        holds(lambda: daemon.result(ID) == "in-sync")
+        return daemon
+
+    def test_a_full_disk_is_said_and_survived(self, small: Daemon) -> None:
+        """Degraded as long as it lasts, with the reason; corrected afterwards, by itself."""
+        host = small.host
         host.sh(
-            "mount -t tmpfs -o size=64k,uid=1000 none /home/ubuntu/.claude; "
-            f"printf %s '{BAD}' > {SETTINGS}; chown ubuntu: {SETTINGS}; sleep 0.3; "
-            f"dd if=/dev/zero of={CLAUDE}/fill bs=1k status=none; printf %s '{BAD}' > {SETTINGS}",
+            f"dd if=/dev/zero of={CLAUDE}/fill bs=1k status=none; "
+            f"printf %s '{BAD}' | "
+            f"dd of={SETTINGS} conv=notrunc status=none",
             check=False,
         )
-        time.sleep(0.2)
-        host.sh(f"rm {CLAUDE}/fill", check=False)
-        holds(lambda: right(host), within=5)
-        daemon.settles()
+        small.settles("degraded")
+        assert "No space left" in small.status()["reason"]
+        host.sh(f"rm {CLAUDE}/fill")
+        holds(lambda: host.read(SETTINGS) == GOOD, within=10)
+        small.settles()
 
-    def test_a_read_only_file_system_is_degraded_until_it_is_writable(self, daemon: Daemon) -> None:
-        """The daemon lives and keeps trying."""
+    def test_a_read_only_file_system_is_said_and_survived(self, small: Daemon) -> None:
+        """The daemon lives and keeps trying, and corrects when it can."""
+        host = small.host
+        host.sh(f"printf %s '{BAD}' > {CLAUDE}/x; mount -o remount,ro {CLAUDE}")
+        host.sh(
+            f"mount -o remount,rw {CLAUDE}; mv {CLAUDE}/x {SETTINGS}; mount -o remount,ro {CLAUDE}"
+        )
+        if not right(host):  # it was faster than our remount
+            small.settles("degraded")
+            assert "ead-only file system" in small.status()["reason"]
+        host.sh(f"mount -o remount,rw {CLAUDE}")
+        holds(lambda: right(host), within=10)
+        small.settles()
+
+    def test_an_immutable_directory_is_said_and_survived(self, daemon: Daemon) -> None:
+        """What root itself is not allowed: degraded, with the reason."""
         host = daemon.host
-        host.sh(f"mount --bind {CLAUDE} {CLAUDE} && printf %s '{BAD}' > {SETTINGS}.x")
-        host.sh(f"mv {SETTINGS}.x {SETTINGS}.y; mount -o remount,bind,ro {CLAUDE}")
-        assert daemon.pid
+        if host.run(["chattr", "+i", CLAUDE], check=False).returncode:
+            host.sh(f"mount -t tmpfs -o size=1M,nr_inodes=3,uid=1000 none {CLAUDE}")
+            host.sh(f"touch {CLAUDE}/a; printf %s '{BAD}' > {SETTINGS}", check=False)
+        else:
+            host.sh(f"printf %s '{BAD}' > {SETTINGS}", check=False)
+        small = daemon
+        small.settles("degraded")
+        host.sh(f"chattr -i {CLAUDE}; rm -f {CLAUDE}/a", check=False)
+        holds(lambda: right(host), within=10)
+        small.settles()
+
+    def test_a_vanished_user_is_survived(self, daemon: Daemon) -> None:
+        """The home is gone and its owner a number: watched for, and held again when it is back."""
+        host = daemon.host
+        host.sh("mv /home/ubuntu /home/gone; sed -i /^ubuntu:/d /etc/passwd")
+        holds(lambda: daemon.result(ID) == "waiting")
+        host.sh(f"mv /home/gone /home/ubuntu; printf %s '{BAD}' > {SETTINGS}")
+        holds(lambda: host.read(SETTINGS) == GOOD)
+
+    def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(self, daemon: Daemon) -> None:
+        """Thirty times in the middle of corrections; no litter after the next start."""
+        host = daemon.host
+        host.write(
+            "/root/hammer.py",
+            f"""
+import os, random, signal, subprocess, time
+good, bad = {GOOD!r}, {BAD!r}
+for turn in range(30):
+    pid = 0
+    while not pid:
+        shown = subprocess.run(["systemctl", "show", "-P", "MainPID", "{UNIT}"], capture_output=True)
+        pid = int(shown.stdout)
+    time.sleep(0.25)
+    with open("{SETTINGS}.t", "w") as file:
+        file.write(bad)
+    os.rename("{SETTINGS}.t", "{SETTINGS}")
+    time.sleep(random.uniform(0, 0.003))
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    found = open("{SETTINGS}").read()
+    assert found in (good, bad), found
+    time.sleep(0.05)
+""",
+        )
+        host.run(["python3", "/root/hammer.py"], timeout=120)
+        holds(lambda: host.read(SETTINGS) == GOOD, within=5)
+        daemon.settles()
+        holds(lambda: host.sh(f"ls -A {CLAUDE}") == "settings.json")
 
     def test_no_bus_is_said_and_survived(self, daemon: Daemon, agent: Agent) -> None:
         """Without D-Bus the private socket or systemctl serves; it comes back by itself."""

@@ -1,0 +1,79 @@
+"""Jobs of ours that have not ended, and what the end of one means for what its unit owes."""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from jada_configd.core.actions import How, StartJob
+from jada_configd.core.ledger import Ledger
+from jada_configd.core.model import ResourceId
+from jada_configd.core.report import ServiceApplied
+from jada_configd.reconcile import Reconciler
+from jada_configd.takeup import TakeUp
+
+REST_NS: Final = 10_000_000_000  # a unit whose job failed is left alone for this long,
+REST_MOST_NS: Final = 300_000_000_000  # and for longer each time, up to this
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    unit: str
+    how: How
+    at_ns: int
+    fields: tuple[str, ...]
+
+
+class Jobs:
+    """Keeps account of jobs from their acceptance to their end."""
+
+    def __init__(self, ledger: Ledger, takeup: TakeUp, reconciler: Reconciler) -> None:
+        self._ledger = ledger
+        self._takeup = takeup
+        self._reconciler = reconciler
+        self._jobs: dict[str, _Job] = {}
+        self._failures: dict[str, int] = {}
+
+    def under_way(self) -> list[str]:
+        """What units are doing for us now: `restart of jada-agent.service`."""
+        return [f"{job.how} of {job.unit}" for job in self._jobs.values()]
+
+    def started(self, action: StartJob, job: str) -> None:
+        """A job was accepted; its end will be an event."""
+        owed = self._ledger.owed(action.unit)
+        fields = owed.fields if owed is not None else ()
+        self._jobs[job] = _Job(action.unit, action.how, time.monotonic_ns(), fields)
+        # systemd may show a unit without its job before it tells how that has ended.
+        self._reconciler.at_work.add(_service(action.unit))
+
+    def ended(self, job: str, result: str, now_ns: int) -> ServiceApplied | None:
+        """A job has ended so; None where it was none of ours."""
+        ours = self._jobs.pop(job, None)
+        if ours is None:
+            return None
+        self._reconciler.at_work.discard(_service(ours.unit))
+        self._judge(ours, result, now_ns)
+        took = (now_ns - ours.at_ns) / 1e9
+        return ServiceApplied(ours.unit, ours.how, result, ours.fields, took)
+
+    def lost(self) -> None:
+        """No end of them will be told; a look at the units finds what is still owed."""
+        self._jobs.clear()
+        self._reconciler.at_work.clear()
+
+    def _judge(self, job: _Job, result: str, now_ns: int) -> None:
+        """What ended well settles what it can; after another end the unit rests a while."""
+        resting = self._reconciler.resting
+        if result == "done":
+            self._failures.pop(job.unit, None)
+            resting.pop(_service(job.unit), None)
+            if job.how == "reload":
+                self._ledger.reloaded(job.unit)
+                self._takeup.save()
+            return
+        failures = self._failures.get(job.unit, 0)
+        self._failures[job.unit] = failures + 1
+        resting[_service(job.unit)] = now_ns + min(REST_NS << min(failures, 10), REST_MOST_NS)
+
+
+def _service(unit: str) -> ResourceId:
+    return ResourceId("service", unit)
