@@ -170,6 +170,7 @@ class FakeHost:
         self.units: dict[str, Unit] = {}
         self.ceilings: dict[str, Ceiling] = {}
         self.raises_limits = True  # CAP_SYS_RESOURCE
+        self.forked: set[int] = set()  # processes that have not executed their program yet
         self.manager_is_gone = False
         self.good: dict[str, bytes] = {}
         self.evidence: list[tuple[str, bytes]] = []
@@ -246,6 +247,7 @@ class FakeHost:
     def begin_activation(self, name: str) -> None:
         """The unit is in its `ExecStartPre=`."""
         unit = self.units[name]
+        self._cancel_jobs(name)
         unit.active_state, unit.sub_state = "activating", "start-pre"
         unit.activating_since_ns = unit.state_changed_ns = self.now_ns
         unit.process = None
@@ -322,7 +324,7 @@ class FakeHost:
                 self.start(job.unit)
             else:
                 self.stop(job.unit, failed=True)
-        else:
+        elif unit.process is not None:
             unit.active_state, unit.sub_state = "active", "running"
             if result == "done":
                 self.reload(job.unit)
@@ -369,7 +371,8 @@ class FakeHost:
         if process is None:
             return None
         ticks = process.started_ns // TICK_NS
-        return ProcessFact(pid, ticks, process.uid, process.limits, process.command)
+        starting = pid in self.forked
+        return ProcessFact(pid, ticks, process.uid, process.limits, process.command, starting)
 
     def ceiling(self, limit: str) -> Ceiling | None:
         """See `Reader`."""
@@ -463,12 +466,16 @@ class FakeHost:
                 raise UnitRefused(f"Job type reload is not applicable for unit {action.unit}.")
             phase = Phase.RELOADING if reloads else Phase.STOPPING
             job = Job(self._number(), action.unit, action.how, self.now_ns, phase)
-            if unit.process is None:
+            if unit.active_state in ("inactive", "failed"):
                 self.told.append(JobEnded(job, "done"))
                 return
-            unit.active_state = "reloading" if reloads else "deactivating"
-            unit.state_changed_ns = self.now_ns
+            self._cancel_jobs(action.unit)
             self.jobs.append(job)
+            if not reloads:
+                unit.active_state = "deactivating"
+            elif unit.active_state == "active":
+                unit.active_state = "reloading"
+            unit.state_changed_ns = self.now_ns
             self._unit_changed(unit)
 
     # ---- what the daemon keeps

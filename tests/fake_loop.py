@@ -202,7 +202,9 @@ class FakeLoop:
         self.reconciler.resting.pop(service, None)
         if job.how == "reload":
             self.ledger.reloaded(job.unit, job.begun_ns)
-            self.takeup.save()
+        else:
+            self.ledger.restarted(job.unit, job.begun_ns)
+        self.takeup.save()
 
 
 def _units(resource: Resource) -> tuple[str, ...]:

@@ -99,6 +99,12 @@ class Ledger:
         else:
             self.settle(unit)
 
+    def restarted(self, unit: str, begun_ns: int) -> None:
+        """A restart that began then ended well: whatever runs now started afterwards."""
+        debt = self._owed.get(unit)
+        if debt is not None and debt.since_ns <= begun_ns:
+            self.settle(unit)
+
     def tried(self, unit: str, wanted: frozenset[str]) -> bool:
         """Whether a restart was already made for all of this, so that another would not help."""
         return wanted <= self._tried.get(unit, frozenset())

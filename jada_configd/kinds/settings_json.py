@@ -71,9 +71,7 @@ class SettingsKind:
                     content = _restored(spec, evidence.good)
                     kept = (KeepEvidence(f"{self.name}:{spec.path}", fact.data),)
                 else:
-                    content = evidence.document.edit(
-                        [(change.field, change.want) for change in drift.changes]
-                    )
+                    content = _corrected(spec, evidence.document, drift)
                 replacement = ReplaceFile(
                     spec.path, content, fact.mode, fact.uid, fact.gid, digest(fact.data)
                 )
@@ -113,6 +111,17 @@ def _have(document: Document, field: Field, rule: Rule) -> Value:
     return document.effective(field)
 
 
+def _corrected(spec: SettingsSpec, document: Document, drift: Drift) -> bytes:
+    """The file with what drifted as declared.
+
+    Of a key that stands several times all become what the last, which counts, has to be.
+    """
+    fields = [change.field for change in drift.changes]
+    return document.edit(
+        [(field, spec.rules[field].wanted(document.effective(field))) for field in fields]
+    )
+
+
 def _restored(spec: SettingsSpec, good: bytes | None) -> bytes:
     """The last good content with the owned keys right, or a fresh file with these alone."""
     if good is not None:
@@ -122,7 +131,6 @@ def _restored(spec: SettingsSpec, good: bytes | None) -> bytes:
             pass
         else:
             have = {field: _have(document, field, rule) for field, rule in spec.rules.items()}
-            changes = diff(spec.rules, Observed(have)).changes
-            return document.edit([(change.field, change.want) for change in changes])
+            return _corrected(spec, document, diff(spec.rules, Observed(have)))
     changes = diff(spec.rules, Observed({})).changes
     return fresh([(change.field, change.want) for change in changes])
