@@ -67,8 +67,10 @@ class Jobs:
             self._failures.pop(job.unit, None)
             resting.pop(_service(job.unit), None)
             if job.how == "reload":
-                self._ledger.reloaded(job.unit)
-                self._takeup.save()
+                self._ledger.reloaded(job.unit, job.at_ns)
+            else:
+                self._ledger.restarted(job.unit, job.at_ns)
+            self._takeup.save()
             return
         failures = self._failures.get(job.unit, 0)
         self._failures[job.unit] = failures + 1

@@ -72,6 +72,7 @@ class Reconciler:
         self._begun: dict[ResourceId, Report] = {}  # to be told once it has ended
         self._seen_wrong: dict[ResourceId, int | None] = {}  # with when it had last been right
         self._untaken: dict[ResourceId, int] = {}
+        self._awaited: dict[ResourceId, int] = {}  # since when the end of a job has been missed
         self._digests: dict[ResourceId, tuple[object, str]] = {}
 
     def check(self, batch: Batch) -> list[Report]:
@@ -93,7 +94,7 @@ class Reconciler:
             and not self._reloads_already(each)
             # what rests is looked at and told, and left alone
             and self.resting.get(each.resource.id, 0) <= each.at_ns
-            and each.resource.id not in self.at_work
+            and not self._is_at_work(each)
         }
         self._takeup.begin((each.resource, self._rules(each.resource)) for each in acting.values())
         errors = _carry_out(acting, writer)
@@ -160,7 +161,6 @@ class Reconciler:
                 return self._verified(look, done_ns)
             case Refused() if look.plan.or_restart is not None:
                 return self._restarted_instead(look, look.plan.or_restart, str(error))
-        match error:
             case Stale():
                 again_ns = self._clock_ns()
                 return replace(_report(look, "waiting", str(error)), again_ns=again_ns)
@@ -245,6 +245,18 @@ class Reconciler:
             and look.plan.actions == (ReloadUnits(),)
             and look.at_ns < begun.detected_ns + EVENT_LOST_NS
         )
+
+    def _is_at_work(self, look: Look) -> bool:
+        """Whether a job of ours has not ended; systemd shows none, and may be about to tell."""
+        resource = look.resource.id
+        if resource not in self.at_work or not look.plan.actions:
+            self._awaited.pop(resource, None)
+            return False
+        if look.at_ns < self._awaited.setdefault(resource, look.at_ns) + EVENT_LOST_NS:
+            return True
+        self.at_work.discard(resource)
+        del self._awaited[resource]
+        return False
 
     def _in_sync(self, look: Look) -> Report:
         resource = look.resource

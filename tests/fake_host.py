@@ -176,6 +176,7 @@ class FakeHost:
         self.evidence: list[tuple[str, bytes]] = []
         self.ledger = Ledger()
         self.jobs: list[Job] = []
+        self.accepted: Callable[[Job], object] = lambda _: None
         self.job_results: dict[str, list[str]] = {}  # of the next jobs of a unit, else "done"
         self.reloads = 0  # daemon-reloads under way
         self.told: list[Told] = []
@@ -466,6 +467,7 @@ class FakeHost:
                 raise UnitRefused(f"Job type reload is not applicable for unit {action.unit}.")
             phase = Phase.RELOADING if reloads else Phase.STOPPING
             job = Job(self._number(), action.unit, action.how, self.now_ns, phase)
+            self.accepted(job)
             if unit.active_state in ("inactive", "failed"):
                 self.told.append(JobEnded(job, "done"))
                 return

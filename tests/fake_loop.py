@@ -65,6 +65,7 @@ class FakeLoop:
         self.reconciler = Reconciler(host, self.ledger, self.takeup, host.clock_ns, host.remember)
         self.schedule = Schedule(sweep_ns=300 * SECOND_NS)
         self._jobs: set[int] = set()
+        host.accepted = self._job_accepted
         self.reports.clear()
         self.enforce(self.policy, "startup")
 
@@ -99,11 +100,9 @@ class FakeLoop:
     def turn(self) -> list[Report]:
         """Look at what is due, and correct it."""
         now_ns = self.host.now_ns
-        jobs = {job.number for job in self.host.jobs}
         due = self.schedule.take_due(now_ns)
         batch = [(self.resources[each], cause) for each, cause in sorted(due.items())]
         reports = self.reconciler.reconcile(batch, self.host)
-        self._jobs |= {job.number for job in self.host.jobs} - jobs
         self.host.advance(TURN_NS)
         for report in reports:
             self.schedule.settle(report, self.host.now_ns)
@@ -192,10 +191,16 @@ class FakeLoop:
     def _of_unit(self, unit: str) -> list[ResourceId]:
         return [each.id for each in self.resources.values() if unit in _units(each)]
 
+    def _job_accepted(self, job: Job) -> None:
+        self._jobs.add(job.number)
+        self.reconciler.at_work.add(ResourceId("service", job.unit))
+
     def _judge(self, job: Job, result: str) -> None:
         if job.number not in self._jobs:
             return
         service = ResourceId("service", job.unit)
+        self._jobs.discard(job.number)
+        self.reconciler.at_work.discard(service)
         if result != "done":
             self.reconciler.resting[service] = self.host.now_ns + JOB_REST_NS
             return

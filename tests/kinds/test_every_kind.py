@@ -17,7 +17,7 @@ from jada_configd.core.specs import SettingsSpec
 from jada_configd.kinds import KINDS
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
-from tests.fake_host import SCOPE, SECOND_NS, FakeHost, Looks, Told
+from tests.fake_host import SCOPE, SECOND_NS, FakeHost, JobEnded, Looks, Told
 from tests.fake_loop import FakeLoop
 from tests.kinds.worlds import (
     ABSOLUTE_DEEDS,
@@ -189,11 +189,18 @@ Hearing: TypeAlias = Callable[[list[Told]], list[Told]]
 
 @st.composite
 def hearings(draw: st.DrawFn) -> Hearing:
-    """What becomes of the hints on their way: some are lost, some come twice, in any order."""
+    """What becomes of the hints on their way: some are lost, some come twice, in any order.
+
+    The end of a job is no hint, and comes over a connection that loses nothing.
+    """
     seed = draw(st.randoms(use_true_random=False))
 
     def heard(told: list[Told]) -> list[Told]:
-        often = [each for each in told for _ in range(seed.choice([0, 1, 1, 2]))]
+        often = [
+            each
+            for each in told
+            for _ in range(1 if isinstance(each, JobEnded) else seed.choice([0, 1, 1, 2]))
+        ]
         seed.shuffle(often)
         return often
 
