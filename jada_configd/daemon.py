@@ -4,6 +4,7 @@ It answers for start and stop, signals, the watchdog beat and what is told of ho
 is looked at and corrected is the loop's.
 """
 
+import gc
 import os
 import selectors
 import time
@@ -24,6 +25,7 @@ from jada_configd.loop import clock
 
 FIRST_PASS_NS: Final = 10_000_000_000  # services wait for us at boot: no longer than this
 TELL_AFTER_NS: Final = 20_000_000  # what happens within is told together
+TELL_SHARE: Final = 20  # telling takes a twentieth of the time at most: 1,000 files are a long tale
 RETRY_POLICY_NS: Final = 1_000_000_000
 RETRY_POLICY_MOST_NS: Final = 30_000_000_000
 NEVER_NS: Final = 1 << 62
@@ -97,6 +99,7 @@ class Daemon:
         self._reloading = False
         self._state_since = ("", "")
         self._tell_ns = 0
+        self._tell_not_before_ns = 0
         self._save_ns = 0
         beat = notifier.watchdog_seconds()
         self._beat_every_ns = NEVER_NS if beat is None else int(beat * 1e9 / 2)
@@ -112,6 +115,8 @@ class Daemon:
             self._take_policy("startup")
             self._first_pass()
             self._notifier.ready()
+            # What has been made so far stays: the collector need not walk it ever again.
+            gc.freeze()
             self._loop.allow_jobs()
             while not self._signals.told_to_stop():
                 self._turn()
@@ -147,7 +152,8 @@ class Daemon:
         if now_ns >= self._retry_ns:
             self._retry_policy(now_ns)
         if self._loop.board.counters.passes != passes:
-            self._tell_ns = self._tell_ns or now_ns + TELL_AFTER_NS
+            soon_ns = max(now_ns + TELL_AFTER_NS, self._tell_not_before_ns)
+            self._tell_ns = self._tell_ns or soon_ns
         if self._tell_ns and now_ns >= self._tell_ns:
             self._tell_standing()
         if now_ns >= self._save_ns:  # no wake-up of its own: sweeps come as often
@@ -229,6 +235,7 @@ class Daemon:
 
     def _tell_standing(self) -> None:
         self._tell_ns = 0
+        began_ns = time.monotonic_ns()
         board = self._loop.board
         state, why = overall(self._loop.reports(), self._all_troubles())
         jobs = self._loop.jobs.under_way()
@@ -238,6 +245,8 @@ class Daemon:
             self._state_since = (state, clock())
         line = board.line(state, why)
         self._tell(Standing(state, line, self._snapshot(state, why)))
+        ended_ns = time.monotonic_ns()
+        self._tell_not_before_ns = ended_ns + TELL_SHARE * (ended_ns - began_ns)
 
     def _all_troubles(self) -> list[str]:
         first = [self._policy_error.splitlines()[0]] if self._policy_error else []
