@@ -12,7 +12,8 @@
  *   read FILE NEEDLE         open, read and close FILE in a loop until SIGTERM; prints how often, and
  *                            how often it did not hold NEEDLE.
  *   write FILE RATE SECONDS how
- *                            write FILE at RATE a second: `in-place`, or `rename` over it.
+ *                            write FILE at RATE a second: `in-place`, by `rename` over it, or
+ *                            `create` a new file beside it each time.
  *
  * Every mode says "ready" on standard error when it has begun. It ends with 1 where it cannot go on.
  */
@@ -22,6 +23,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,6 +181,8 @@ static int drift(const char *path, const char *wrong, const char *needle, int co
 
 static int reader(const char *path, const char *needle)
 {
+    struct sched_param none = {0};
+    sched_setscheduler(0, SCHED_OTHER, &none); /* it never sleeps: at real time it would starve all */
     long long reads = 0, wrong = 0;
     fputs("ready\n", stderr);
     while (!stopped) {
@@ -202,6 +206,10 @@ static int writer(const char *path, int rate, double seconds, const char *how)
         if (in_place) {
             if (pwrite(file, &turn, sizeof turn, 0) < 0)
                 die("pwrite");
+        } else if (!strcmp(how, "create")) {
+            char name[4096];
+            snprintf(name, sizeof name, "%s.%lld", path, turn);
+            write_new(name, "{}", 2, 0);
         } else {
             write_new(temporary, "{}", 2, 0);
             if (rename(temporary, path) < 0)

@@ -1,7 +1,8 @@
 """Measures the daemon beside a floor program in C, in the same run, and prints how they compare.
 
 Ratios carry over from one machine to another, milliseconds do not. Nothing here fails a build: a
-figure that misses its target says so. `--quick` is for trying the bench itself out.
+figure that misses its target says so. `--quick` is for trying the bench itself out; `--calm` for a
+machine on which other things run: they then decide less.
 """
 
 import argparse
@@ -20,7 +21,6 @@ from pathlib import Path
 
 from subjects import (
     CHECKOUT,
-    COMMAND,
     FLOOR,
     MEMORY,
     NEEDLE,
@@ -171,7 +171,8 @@ def rollup(pid: int) -> dict[str, float]:
 def idleness(bench: Bench) -> Iterator[Row]:
     """With a watchdog of 10 s the beat comes each 5 s, and nothing else should."""
     seconds = 30 * bench.share
-    with bench.files(10) as files, daemon(files, watchdog_us=10_000_000) as running:
+    # In memory: what others do in a directory above wakes us, and a build directory is busy.
+    with bench.files(10, memory=True) as files, daemon(files, watchdog_us=10_000_000) as running:
         time.sleep(3)  # what the first pass leaves to be told
         before = sleeps(running.pid)
         time.sleep(seconds)
@@ -217,20 +218,56 @@ def readers(bench: Bench) -> Iterator[Row]:
 
 
 def noise(bench: Bench) -> Iterator[Row]:
-    """1,000 writes a second to a file that nobody owns, beside one that is held."""
-    for how in ("in-place", "rename"):
-        with bench.files(10) as files, daemon(files) as running:
+    """Somebody writes a file that nobody owns, beside one that is held and drifts meanwhile."""
+    seconds = max(1.0, 10 * bench.share)
+    for how, rate, most in (
+        ("in-place", 1000, 5.0),
+        ("rename", 1000, None),
+        ("create", 20000, None),
+    ):
+        with bench.files(10, memory=True) as files, daemon(files) as running:
             time.sleep(1)
-            seconds = max(1.0, 10 * bench.share)
+            time_left = 1.0 if how == "create" else seconds
             words = [str(FLOOR), "write", str(files.first.with_name("history"))]
-            before = cpu(running)
-            began = time.monotonic()
-            subprocess.run([*words, "1000", str(seconds), how], check=True, capture_output=True)
+            words += [str(rate), str(time_left), how]
+            before, began = cpu(running), time.monotonic()
+            with started(words) as writer:
+                writer.process.wait()
             share = 100 * (cpu(running) - before) / (time.monotonic() - began)
-            took = drifts(files, 20)
-        most = 5.0 if how == "in-place" else None
-        said = f"drifts afterwards {spread(took)}"
-        yield Row(f"1,000 writes a second, {how}", share, most, "% of a core", said)
+            with started(words):
+                took = drifts(files, 20)
+        said = f"drifts meanwhile {spread(took)}"
+        yield Row(f"{rate:,} writes a second, {how}", share, most, "% of a core", said)
+
+
+def watching(bench: Bench) -> Iterator[Row]:
+    """The watcher by itself, in this process."""
+    from jada_configd.host.watch import Watcher
+
+    with bench.files(1000) as files:
+        paths = [f"{files.directory}/homes/{number:04}/settings.json" for number in range(1000)]
+        took = []
+        for _ in range(bench.times(10)):
+            watcher = Watcher()
+            took.append(spent(watcher.watch, paths))
+            watcher.close()
+        yield Row("watches set up, 1,000 files", quantile(took, 0.5), 60.0, "ms", spread(took))
+        watcher = Watcher()
+        watcher.watch(paths)
+        took = []
+        for _ in range(bench.times(1000)):
+            temporary = files.first.with_name("new")
+            temporary.write_text("{}")
+            temporary.rename(files.first)
+            took.append(spent(watcher.hints))
+        watcher.close()
+    yield Row("one drain of hints after a rename", quantile(took, 0.5), None, "ms", spread(took))
+
+
+def spent(call: Callable[..., object], *arguments: object) -> float:
+    began = time.perf_counter()
+    call(*arguments)
+    return (time.perf_counter() - began) * 1e3
 
 
 def cpu(running: Running) -> float:
@@ -260,8 +297,27 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "idle": idleness,
     "readers": readers,
     "noise": noise,
+    "watch": watching,
     "check": checking,
 }
+
+
+DOCUMENT = CHECKOUT / "docs/performance.md"
+BEGIN, END = "<!-- begin: make bench -->\n", "<!-- end: make bench -->"
+
+
+def write_down(head: list[str], rows: list[Row]) -> None:
+    """Put the figures into docs/performance.md in the place of those that stand there."""
+    lines = [". ".join(head) + ".", ""]
+    lines += ["| what | figure | at most | in detail |", "|---|---|---|---|"]
+    for row in rows:
+        most = "" if row.most is None else f"{row.most:g}"
+        missed = row.most is not None and row.figure > row.most
+        figure = f"**{row.figure:.2f}** (missed)" if missed else f"{row.figure:.2f}"
+        lines.append(f"| {row.what} | {figure} {row.unit} | {most} | {row.said} |")
+    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    DOCUMENT.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + after)
 
 
 def machine() -> str:
@@ -284,16 +340,24 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))
     options.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
+    options.add_argument(
+        "--calm", action="store_true", help="at real-time priority, all subjects alike (root)"
+    )
+    options.add_argument(
+        "--write", action="store_true", help="the figures into docs/performance.md"
+    )
     options.add_argument("--directory", type=Path, default=CHECKOUT / "build")
     chosen = options.parse_args()
+    if chosen.calm:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     build_floor()
     chosen.directory.mkdir(exist_ok=True)
-    memory = Path("/dev/shm")
-    bench = Bench(
-        chosen.directory, memory if memory.is_dir() else None, 0.1 if chosen.quick else 1.0
-    )
-    load = os.getloadavg()[0]
-    print(f"{machine()}\ncommit {commit()}; load before {load:.2f}; {' '.join(COMMAND)}\n")
+    memory = MEMORY if MEMORY.is_dir() else None
+    bench = Bench(chosen.directory.resolve(), memory, 0.1 if chosen.quick else 1.0)
+    head = [machine(), f"Commit {commit()}; load before {os.getloadavg()[0]:.2f}"]
+    if chosen.calm:
+        head.append("At real-time priority, all subjects alike")
+    print("\n".join(head), end="\n\n")
     print(f"{'':44} {'figure':>9} {'at most':>9}")
     found = []
     for name in chosen.rows or ROWS:
@@ -305,9 +369,11 @@ def main() -> int:
             sys.stdout.flush()
     missed = [row.what for row in found if row.most is not None and row.figure > row.most]
     print(f"\n{len(missed)} missed: {'; '.join(missed)}" if missed else "\nevery target met")
-    (chosen.directory / "bench.json").write_text(
-        json.dumps({"commit": commit(), "rows": [asdict(row) for row in found]}, indent=1)
-    )
+    rows = [asdict(row) for row in found]
+    document = json.dumps({"head": head, "rows": rows}, indent=1)
+    (chosen.directory / "bench.json").write_text(document)
+    if chosen.write:
+        write_down(head, found)
     return 0
 
 
