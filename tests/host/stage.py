@@ -3,10 +3,13 @@
 import ctypes
 import os
 import pickle
+import shutil
 import signal
 import stat
+import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -100,6 +103,15 @@ def _front(path: Path) -> bytes:
 def replacement(fact: Content, content: bytes) -> ReplaceFile:
     """The action that replaces what was read."""
     return ReplaceFile(fact.path, content, fact.mode, fact.uid, fact.gid, digest(fact.data))
+
+
+@contextmanager
+def reachable() -> Iterator[Path]:
+    """A directory that every user can get to, as those of pytest are not."""
+    made = Path(tempfile.mkdtemp(prefix="jada-configd-test-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
 
 
 def apart(act: Callable[[], T], *, uid: int = 0, mounts: bool = False, seconds: int = 20) -> T:

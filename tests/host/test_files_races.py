@@ -12,7 +12,7 @@ import pytest
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
 from jada_configd.core.seams import Content, Missing
 from jada_configd.errors import HostError, Stale
-from tests.host.stage import BOB, EVE, Attacker, Stage, replacement
+from tests.host.stage import BOB, EVE, Attacker, Stage, reachable, replacement
 
 pytestmark = pytest.mark.needs_root
 
@@ -24,10 +24,13 @@ GOOD = b'{"model": "x"}\n'
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    for each in (tmp_path.parent.parent, tmp_path.parent):  # pytest's own are closed to eve
-        each.chmod(0o755)
-    made = Stage(tmp_path)
+def stage() -> Iterator[Stage]:
+    with reachable() as place:
+        yield from staged(place)
+
+
+def staged(place: Path) -> Iterator[Stage]:
+    made = Stage(place)
     made.home()
     made.directory("/etc")
     made.file("/etc/settings.json", b"canary")

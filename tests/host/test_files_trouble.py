@@ -3,9 +3,7 @@
 import errno
 import os
 import resource
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +16,7 @@ from jada_configd.errors import HostError, Refused
 from jada_configd.host import reading
 from jada_configd.host.complaints import sentence
 from jada_configd.host.files import Files
-from tests.host.stage import EVE, Stage, apart, mount, replacement
+from tests.host.stage import EVE, Stage, apart, mount, reachable, replacement
 
 OLD, NEW = b'{"model": "old"}\n', b'{"model": "new"}\n'
 T = TypeVar("T")
@@ -287,11 +285,10 @@ def test_the_bound_on_size_is_kept_while_the_file_grows(tmp_path: Path) -> None:
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A directory of an ordinary user's, reachable by that user."""
-    made = Path(tempfile.mkdtemp(prefix="jada-configd-test-"))
-    if os.geteuid() == 0:
-        os.chown(made, EVE, EVE)
-    yield made
-    shutil.rmtree(made)
+    with reachable() as made:
+        if os.geteuid() == 0:
+            os.chown(made, EVE, EVE)
+        yield made
 
 
 def as_user(act: Callable[[], T]) -> T:

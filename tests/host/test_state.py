@@ -11,7 +11,7 @@ import pytest
 from jada_configd.errors import HostError, Refused
 from jada_configd.host import private, state
 from jada_configd.host.state import StateDirectory
-from tests.host.stage import EVE, apart, mount
+from tests.host.stage import EVE, apart, mount, reachable
 
 
 @pytest.fixture
@@ -356,18 +356,16 @@ def test_a_directory_that_was_removed_is_made_again(place: Path) -> None:
     assert json.loads((place / "x.json").read_bytes()) == {"a": 2}
 
 
-def test_an_ordinary_user_has_one_too(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        for each in (tmp_path.parent.parent, tmp_path.parent):  # pytest's own are closed to others
-            each.chmod(0o755)
-        os.chown(tmp_path, EVE, EVE)
-
+def test_an_ordinary_user_has_one_too() -> None:
     def act() -> object:
-        kept = StateDirectory(str(tmp_path / ".local/state/jada-configd"))
+        kept = StateDirectory(str(home / ".local/state/jada-configd"))
         kept.save("x.json", {"a": 1})
         return kept.load("x.json")
 
-    assert apart(act, uid=EVE if os.geteuid() == 0 else 0) == {"a": 1}
+    with reachable() as home:
+        if os.geteuid() == 0:
+            os.chown(home, EVE, EVE)
+        assert apart(act, uid=EVE if os.geteuid() == 0 else 0) == {"a": 1}
 
 
 def test_nothing_is_opened_but_closed_again(place: Path) -> None:

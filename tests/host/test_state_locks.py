@@ -91,13 +91,17 @@ def test_a_child_does_not_keep_it_beyond_its_parent(path: str) -> None:
     reading, writing = os.pipe()
     parent = os.fork()
     if parent == 0:
-        lock(path)
-        forked = os.fork()
-        if forked == 0:
+        try:
+            lock(path)
+            forked = os.fork()
+            if forked == 0:
+                time.sleep(60)
+            executed = subprocess.Popen(["sleep", "60"], close_fds=False)
+            os.write(writing, f"{forked} {executed.pid}".encode())
             time.sleep(60)
-        executed = subprocess.Popen(["sleep", "60"], close_fds=False)
-        os.write(writing, f"{forked} {executed.pid}".encode())
-        time.sleep(60)
+        finally:
+            os._exit(0)
+    os.close(writing)
     children = [int(each) for each in os.read(reading, 100).split()]
     try:
         with pytest.raises(Busy):
@@ -110,7 +114,6 @@ def test_a_child_does_not_keep_it_beyond_its_parent(path: str) -> None:
         for child in children:
             os.kill(child, signal.SIGKILL)
         os.close(reading)
-        os.close(writing)
 
 
 def test_two_programs_that_wait_have_it_one_after_the_other(path: str, tmp_path: Path) -> None:
