@@ -430,8 +430,8 @@ good, bad = {GOOD!r}, {BAD!r}
 for turn in range(30):
     pid = 0
     while not pid:
-        shown = subprocess.run(["systemctl", "show", "-P", "MainPID", "{UNIT}"], capture_output=True)
-        pid = int(shown.stdout)
+        asked = ["systemctl", "show", "-P", "MainPID", "{UNIT}"]
+        pid = int(subprocess.run(asked, capture_output=True).stdout)
     time.sleep(0.25)
     with open("{SETTINGS}.t", "w") as file:
         file.write(bad)
