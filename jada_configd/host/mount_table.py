@@ -62,7 +62,7 @@ def _users() -> frozenset[str]:
 def points(table: bytes) -> frozenset[str]:
     """The mount points in such a table that belong to a FUSE mount of an ordinary user."""
     found = set()
-    for line in table.splitlines():
+    for line in table.split(b"\n"):
         front, _, back = line.partition(b" - ")
         fields, about = front.split(b" "), back.split(b" ")
         if len(fields) > _POINT and about[0].startswith(b"fuse") and _USER.search(about[-1]):
