@@ -12,7 +12,7 @@ from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Resource, ResourceId
 from jada_configd.core.report import Report
 from jada_configd.core.resources import resolve, services_of
-from jada_configd.core.schedule import Schedule
+from jada_configd.core.schedule import GAP_NS, Schedule
 from jada_configd.core.specs import Policy, SettingsSpec
 from jada_configd.kinds import KINDS
 from jada_configd.reconcile import Reconciler
@@ -154,6 +154,7 @@ class FakeLoop:
                 host.finish_reload()
             elif host.jobs:
                 host.step_job(host.jobs[0])
+                host.advance(GAP_NS)  # there is time to look at each step
             elif due_ns >= until_ns:
                 return list(self.reports.values())
             else:

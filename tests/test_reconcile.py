@@ -360,7 +360,12 @@ def test_what_changed_between_look_and_guard_is_looked_at_again_at_once(
 ) -> None:
     theirs = b'{"model": "haiku", "theme": "theirs"}'
     host.write(HOME, BAD)
-    host.before.append(lambda _: host.before.clear() or host.write(HOME, theirs))
+
+    def race(_: Action) -> None:
+        host.before.clear()
+        host.write(HOME, theirs)
+
+    host.before.append(race)
     report = turn(loop, SETTINGS)
     assert report.result == "waiting"
     assert report.again_ns is not None
@@ -382,6 +387,11 @@ def test_a_rival_that_writes_back_at_once_is_corrected_and_then_backed_off_from(
         host.write(HOME, BAD)
 
     host.replace_file = replaced_and_undone  # type: ignore[method-assign]
+    host.write(HOME, BAD)
+    for _ in range(UNTAKEN_MOST - 1):
+        assert turn_later(loop, SETTINGS).result == "waiting"
+    host.write(HOME, GOOD)
+    assert turn_later(loop, SETTINGS).result == "in-sync"
     host.write(HOME, BAD)
     results = [turn_later(loop, SETTINGS).result for _ in range(UNTAKEN_MOST)]
     assert results == ["waiting"] * (UNTAKEN_MOST - 1) + ["failed"]
@@ -498,6 +508,57 @@ def test_the_end_of_a_job_that_nobody_told_is_found_by_looking(
     loop.settle()
     assert loop.reports[SERVICE].settled
     assert named(host.done) == ["ReplaceFile", "StartJob", "StartJob"]
+
+
+def test_somebody_elses_job_is_waited_for(host: FakeHost, loop: FakeLoop) -> None:
+    host.write(HOME, BAD)
+    host.start(AGENT)
+    turn(loop, SETTINGS)
+    host.accepted = lambda _: None  # it is not the daemon's
+    host.start_job(StartJob(AGENT, "restart"))
+    report = turn_later(loop, SERVICE)
+    assert report.result == "waiting"
+    assert report.problem == f"waits for the job that {AGENT} has in hand"
+    assert report.again_ns == report.detected_ns + EVENT_LOST_NS
+    loop.settle()
+    assert loop.reports[SERVICE].settled
+    assert named(host.done) == ["ReplaceFile", "StartJob"]
+
+
+def test_no_second_job_is_made_before_the_end_of_the_first_is_told(
+    host: FakeHost, loop: FakeLoop
+) -> None:
+    host.write(HOME, BAD)
+    host.start(AGENT)
+    turn(loop, SETTINGS)
+    turn_later(loop, SERVICE)
+    (job,) = host.jobs
+    host.jobs.clear()  # systemd shows the unit without it, and has not told yet
+    host.units[AGENT].active_state = "active"
+    loop.sweep()
+    report = turn_later(loop, SERVICE)
+    assert report.result == "waiting"
+    assert report.again_ns == report.detected_ns + EVENT_LOST_NS
+    assert named(host.done) == ["ReplaceFile", "StartJob"]
+    host.advance(MILLISECOND_NS)
+    host.told.append(JobEnded(job, "done"))
+    loop.settle()
+    assert loop.reports[SERVICE].settled
+    assert named(host.done) == ["ReplaceFile", "StartJob"]
+
+
+def test_what_somebody_else_put_right_is_taken_up_though_the_daemon_dies(
+    host: FakeHost, loop: FakeLoop
+) -> None:
+    host.write(HOME, b"")
+    host.start(AGENT)
+    turn(loop, SETTINGS)
+    host.advance(100 * MILLISECOND_NS)
+    host.write(HOME, GOOD)
+    assert turn(loop, SETTINGS).result == "in-sync"
+    loop.boot()
+    loop.settle()
+    assert named(host.done) == ["StartJob"]
 
 
 def test_a_service_that_only_a_hand_may_restart_is_drift_and_no_waiting(host: FakeHost) -> None:
@@ -665,6 +726,7 @@ def test_looks_in_the_middle_of_that_restart_ask_for_no_second_one(host: FakeHos
     loop.settle()
     assert named(host.done).count("StartJob") == 1
     assert loop.reports[LIMITS].settled
+    assert "failed" not in {each.result for each in loop.history}
 
 
 def test_what_a_restart_did_not_bring_is_told_and_not_tried_again(host: FakeHost) -> None:
@@ -672,7 +734,7 @@ def test_what_a_restart_did_not_bring_is_told_and_not_tried_again(host: FakeHost
     loop = settled(host, WITH_LIMITS)
     # systemd says one thing and gives another, without a word
     host.ceilings["nofile"] = Ceiling(2, "nobody may know")
-    host.ceiling = lambda _: None  # type: ignore[method-assign]
+    host.ceiling = lambda _: None  # type: ignore[assignment,method-assign]
     host.crash(AGENT)
     loop.settle()
     for _ in range(3):
@@ -684,6 +746,10 @@ def test_what_a_restart_did_not_bring_is_told_and_not_tried_again(host: FakeHost
     assert not report.degrades
     assert report.problem is not None
     assert report.problem.endswith(f"; a restart of {AGENT} did not bring it either")
+    host.lower_limit(AGENT, "nofile", (5, 6))  # somebody else found a way
+    loop.sweep()
+    loop.settle()
+    assert loop.reports[LIMITS].result == "in-sync"
 
 
 @pytest.mark.parametrize("apply", ["none", "reload"])
@@ -716,6 +782,7 @@ def test_what_is_out_of_reach_does_not_keep_the_rest_from_being_corrected(host: 
         process = host.units[AGENT].process
         assert process is not None
         assert process.limits["nproc"] == (7, 8)
+    assert "failed" not in {each.result for each in loop.history}
     report = loop.reports[LIMITS]
     assert report.result == "drifted"
     assert not report.backs_off

@@ -251,6 +251,16 @@ def test_a_reload_that_began_before_the_correction_settles_nothing(debt: Owed) -
     assert ledger.owed(UNIT) == debt
 
 
+@pytest.mark.parametrize("debt", [STALE_DEBT, FRESH_DEBT])
+@pytest.mark.parametrize(("begun", "settled"), [(-1, False), (0, True), (SECOND, True)])
+def test_a_restart_settles_what_was_owed_when_it_began(
+    debt: Owed, begun: int, *, settled: bool
+) -> None:
+    ledger = owing(debt)
+    ledger.restarted(UNIT, CORRECTED + begun)
+    assert (ledger.owed(UNIT) is None) == settled
+
+
 def test_a_reload_of_a_unit_that_owes_nothing_changes_nothing() -> None:
     ledger = Ledger()
     ledger.reloaded(UNIT, CORRECTED)
