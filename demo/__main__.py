@@ -4,7 +4,7 @@ import sys
 
 from demo import scratch, throwaway
 from demo.screen import Screen
-from tests.system.host import why_not
+from tests.system.machine import why_not
 
 
 def main() -> int:

@@ -5,7 +5,8 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from tests.system import layers
-from tests.system.host import Host, why_not
+from tests.system.host import Host
+from tests.system.machine import why_not
 
 
 @pytest.fixture(scope="session")

@@ -9,31 +9,28 @@ own with nothing but a loopback interface, and the users `ubuntu` (1000) and `ev
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, Self, TypeVar
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from tests.system.background import Background, kill_inside
+from tests.system.files import Files
+from tests.system.machine import SEARCH_PATH, scope
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 USERS: Mapping[str, int] = {"ubuntu": 1000, "eve": 1001}
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-SYS_OPENAT2 = 437  # the same number everywhere (openat2(2))
-RESOLVE_IN_ROOT = 0x10
 # What nspawn keeps from the host's own processes, we keep from those that we send in.
 NOT_INSIDE = "-sys_module,-sys_rawio,-sys_time,-syslog,-mac_admin,-mac_override"
 
 T = TypeVar("T")
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class BootFailed(Exception):
@@ -44,70 +41,13 @@ class CommandFailed(AssertionError):
     """A command inside ended with another status than 0; the text has all that it said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A user as the host's /etc/passwd has it."""
-
-    name: str
-    uid: int
-    gid: int
-    home: str
-
-
 @dataclass(slots=True)
-class Background:
-    """A process that was started inside and runs on."""
-
-    nsenter: "subprocess.Popen[str]"
-    _said: IO[bytes]
-    _pid: int = 0
-
-    @property
-    def pid(self) -> int:
-        """Its PID as the machine sees it; 0 once it has gone before anybody asked."""
-        if not self._pid:
-            self._pid = _child(self.nsenter)
-        return self._pid
-
-    @property
-    def pid_inside(self) -> int:
-        """Its PID as the host sees it (proc(5), NSpid)."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return next(int(line.split()[-1]) for line in status.splitlines() if "NSpid" in line)
-
-    @property
-    def output(self) -> str:
-        """What it has said so far, on standard output and error together."""
-        return os.pread(self._said.fileno(), 1 << 24, 0).decode(errors="replace")
-
-    def send_signal(self, number: int) -> None:
-        """Send it a signal."""
-        os.kill(self.pid, number)
-
-    def wait(self, within: float = 30.0) -> int:
-        """Its exit status, negative for a signal, at most so many seconds from now."""
-        return self.nsenter.wait(within)
-
-    def stop(self) -> int:
-        """End it with SIGTERM, or SIGKILL after ten seconds; its exit status."""
-        if self.nsenter.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                self.send_signal(signal.SIGTERM)
-            try:
-                self.nsenter.wait(10)
-            except subprocess.TimeoutExpired:
-                _kill_inside(self.nsenter)
-        return self.nsenter.wait()
-
-
-@dataclass(slots=True)
-class Host:
+class Host(Files):
     """One booted host; see the module."""
 
     pid: int  # of its first process, as the machine sees it
     boot_seconds: float
     _keeper: "subprocess.Popen[bytes]"
-    _root: int
     _background: list[Background] = field(default_factory=list)
 
     @classmethod
@@ -127,7 +67,7 @@ class Host:
         layers = {at: list(map(str, stack)) for at, stack in (overlays or {}).items()}
         wanted = json.dumps({"users": dict(users), "overlays": layers, "links": dict(links or {})})
         keeper = subprocess.Popen(
-            [*_scope(), sys.executable, "-E", "-s", "-S", "-m", "tests.system.keeper", wanted],
+            [*scope(), sys.executable, "-E", "-s", "-S", "-m", "tests.system.keeper", wanted],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -146,7 +86,7 @@ class Host:
         except BaseException:
             _let_go(keeper)
             raise
-        return cls(answer["leader"], time.monotonic() - began, keeper, root)
+        return cls(root, answer["leader"], time.monotonic() - began, keeper)
 
     def __enter__(self) -> Self:
         return self
@@ -195,7 +135,7 @@ class Host:
         try:
             out, err = process.communicate(stdin, timeout)
         except BaseException:
-            _kill_inside(process)
+            kill_inside(process)
             process.communicate()
             raise
         if check and process.returncode:
@@ -257,14 +197,6 @@ class Host:
 
     # Users and units
 
-    def account(self, name: str) -> Account:
-        """A user of the host. Raises `KeyError`."""
-        for line in self.read("/etc/passwd").splitlines():
-            found, _, uid, gid, _, home, *_ = line.split(":")
-            if found == name:
-                return Account(name, int(uid), int(gid), home)
-        raise KeyError(name)
-
     def start_user_manager(self, user: str) -> None:
         """Have the user's own service manager run, as after a login, for `systemctl --user`."""
         self.run(["loginctl", "enable-linger", user])
@@ -281,77 +213,6 @@ class Host:
         said = self.run(["journalctl", "--output=json", "--all", "--quiet", "--no-pager", *matches])
         return [json.loads(line) for line in said.stdout.splitlines()]
 
-    # Files. A link inside, whatever it says, leads to a place inside (openat2(2), RESOLVE_IN_ROOT).
-
-    def read(self, path: str) -> str:
-        """A file's text. Raises `OSError`."""
-        return self.read_bytes(path).decode()
-
-    def read_bytes(self, path: str) -> bytes:
-        """A file's bytes. Raises `OSError`."""
-        with os.fdopen(self._open(path, os.O_RDONLY), "rb") as file:
-            return file.read()
-
-    def exists(self, path: str) -> bool:
-        """Whether there is something, links followed."""
-        return self.status(path) is not None
-
-    def status(self, path: str, *, follow: bool = True) -> os.stat_result | None:
-        """What stat(2) says, or None where there is nothing."""
-        try:
-            descriptor = self._open(path, os.O_PATH | (0 if follow else os.O_NOFOLLOW))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        try:
-            return os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def write(
-        self, path: str, text: str | bytes, *, owner: str = "root", mode: int = 0o644
-    ) -> None:
-        """Write a file in place; one that is new, and directories on the way, get that owner."""
-        account = self.account(owner)
-        self.make_directory(str(PurePosixPath(path).parent), owner=owner)
-        new = not self.exists(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with os.fdopen(self._open(path, flags, mode), "wb") as file:
-            if new:
-                os.fchown(file.fileno(), account.uid, account.gid)
-                os.fchmod(file.fileno(), mode)
-            file.write(text.encode() if isinstance(text, str) else text)
-
-    def make_directory(self, path: str, *, owner: str = "root", mode: int = 0o755) -> None:
-        """Make a directory, and those on the way, where there are none."""
-        account = self.account(owner)
-        for place in reversed([PurePosixPath(path), *PurePosixPath(path).parents]):
-            if self.exists(str(place)):
-                continue
-            parent = self._open(str(place.parent), os.O_PATH | os.O_DIRECTORY)
-            try:
-                os.mkdir(place.name, mode, dir_fd=parent)
-                os.chmod(place.name, mode, dir_fd=parent)
-                os.chown(place.name, account.uid, account.gid, dir_fd=parent)
-            finally:
-                os.close(parent)
-
-    def remove(self, path: str) -> None:
-        """Remove a file, or a link itself. Raises `OSError`."""
-        parent = self._open(str(PurePosixPath(path).parent), os.O_PATH | os.O_DIRECTORY)
-        try:
-            os.unlink(PurePosixPath(path).name, dir_fd=parent)
-        finally:
-            os.close(parent)
-
-    def _open(self, path: str, flags: int, mode: int = 0) -> int:
-        how = (ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, mode, RESOLVE_IN_ROOT)
-        size = ctypes.sizeof(how)
-        descriptor = _libc.syscall(SYS_OPENAT2, self._root, os.fsencode(path), how, size)
-        if descriptor < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), path)
-        return int(descriptor)
-
 
 def eventually(condition: Callable[[], T], within: float = 5.0, every: float = 0.01) -> T:
     """The first true value of a condition; an AssertionError when there is none in that time."""
@@ -361,69 +222,6 @@ def eventually(condition: Callable[[], T], within: float = 5.0, every: float = 0
             raise AssertionError(f"not so within {within} s; last: {value!r}")
         time.sleep(every)
     return value
-
-
-def why_not() -> str | None:
-    """One sentence that says why no throwaway host can boot on this machine, or None."""
-    if os.geteuid() != 0:
-        return "a throwaway host needs root"
-    if missing := [name for name in NEEDED if not _on_path(name)]:
-        packages = " ".join(sorted({NEEDED[name] for name in missing}))
-        return f"{', '.join(missing)} not found: apt-get install -y {packages}"
-    if "cgroup2" not in Path("/proc/filesystems").read_text():
-        return "this kernel has no cgroup v2"
-    release = Path("/proc/sys/kernel/osrelease").read_text().lower()
-    if "microsoft" in release and not Path("/run/systemd/system").is_dir():
-        return "WSL without systemd cannot boot a throwaway host: set systemd=true in /etc/wsl.conf"
-    held = next(
-        int(line.split()[1], 16)
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("CapEff")
-    )
-    if not held >> 21 & 1:  # capability.h, CAP_SYS_ADMIN
-        return "this container lacks CAP_SYS_ADMIN, which a throwaway host needs (--privileged)"
-    return None
-
-
-NEEDED: Mapping[str, str] = {
-    "dbus-daemon": "dbus",
-    "nsenter": "util-linux",
-    "setpriv": "util-linux",
-    "systemctl": "systemd",
-    "systemd-nspawn": "systemd-container",
-}
-
-
-def _on_path(name: str) -> bool:
-    return any(Path(place, name).exists() for place in SEARCH_PATH.split(":"))
-
-
-def _scope() -> list[str]:
-    """A part of the control groups that is ours, where systemd manages them (sd_booted(3))."""
-    if not Path("/run/systemd/system").is_dir():
-        return []
-    return ["systemd-run", "--quiet", "--scope", "--collect", "--property=Delegate=yes", "--"]
-
-
-def _child(nsenter: "subprocess.Popen[str]") -> int:
-    """The process that nsenter has forked into the host's PID namespace; 0 once it has gone."""
-    children = Path(f"/proc/{nsenter.pid}/task/{nsenter.pid}/children")
-    while nsenter.poll() is None:
-        if pids := children.read_text().split():
-            return int(pids[0])
-        time.sleep(0.001)
-    return 0
-
-
-def _kill_inside(nsenter: "subprocess.Popen[str]") -> None:
-    """Kill the process inside, and leave it to its nsenter to reap it.
-
-    Were nsenter killed, the machine's PID 1 would inherit a zombie of the host's PID namespace, and
-    the host could not end before that is reaped.
-    """
-    if child := _child(nsenter):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
 
 
 def _let_go(keeper: "subprocess.Popen[bytes]") -> None:

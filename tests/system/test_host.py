@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system import host as harness
+from tests.system import machine as harness
 from tests.system.host import CHECKOUT, CommandFailed, Host, eventually
 
 HARNESS = {"/opt/harness/tests/system": [CHECKOUT / "tests/system"]}
@@ -209,7 +209,8 @@ def test_two_hosts_do_not_see_each_other(bare: Host) -> None:
 
 def test_a_host_boots_in_a_scope_where_systemd_manages_the_machine(bare: Host) -> None:
     script = """
-        from tests.system.host import BootFailed, Host, why_not
+        from tests.system.host import BootFailed, Host
+        from tests.system.machine import why_not
         assert why_not() is None, why_not()
         try:
             with Host.boot() as host:
