@@ -337,6 +337,8 @@ class FakeHost:
         """See `Reader`."""
         if path in self.blocked:
             return Unreadable(path, self.blocked[path])
+        if path in self.directories:
+            return Unreadable(path, f"{path} is a directory")
         entry = self.files.get(path)
         if entry is None:
             uid, gid = self.directories.get(posixpath.dirname(path), (-1, -1))
@@ -397,8 +399,8 @@ class FakeHost:
     def replace_file(self, action: ReplaceFile) -> None:
         """See `Writer`."""
         with _Effect(self, action):
-            if action.path in self.blocked:
-                raise Refused(self.blocked[action.path])
+            if action.path in self.blocked or action.path in self.directories:
+                raise Refused(self.blocked.get(action.path, f"{action.path} is a directory"))
             directory = posixpath.dirname(action.path)
             before = self.files.get(action.path)
             if action.replaces is None:

@@ -179,6 +179,15 @@ def test_a_drop_in_that_systemd_has_not_read_is_read(host: FakeHost) -> None:
     assert plan.actions == (ReloadUnits(),)
 
 
+def test_a_drop_in_that_systemd_does_not_list_is_not_read_whatever_else_it_says(
+    host: FakeHost,
+) -> None:
+    host.units[AGENT].loaded = {}
+    fact = replace(host.unit(AGENT), drop_ins=(), need_daemon_reload=False)
+    host.unit = lambda _: fact  # type: ignore[assignment,method-assign]
+    assert look(host)[2].actions == (ReloadUnits(),)
+
+
 def test_a_later_drop_in_that_says_otherwise_is_named_and_waited_for(host: FakeHost) -> None:
     later = drop_in(AGENT, LATER)
     host.write(later, b"[Service]\nLimitNPROC=5\n")
