@@ -495,13 +495,11 @@ answer = [give(150, 200), give(100, 200), give(100, 1 << 40), ceiling.value, bef
     assert ceiling <= int(units.read("/proc/sys/fs/nr_open"))
 
 
-def test_what_the_journal_is_told_it_explains(bare_host: Host) -> None:
+def test_what_the_journal_is_told_it_explains(host: Host) -> None:
     catalogue = (CHECKOUT / "systemd/jada-configd.catalog").read_text()
-    bare_host.write("/usr/local/lib/systemd/catalog/jada-configd.catalog", catalogue)
-    bare_host.run(["journalctl", "--update-catalog"])
+    host.write("/usr/local/lib/systemd/catalog/jada-configd.catalog", catalogue)
+    host.run(["journalctl", "--update-catalog"])
     script = """
-import sys
-sys.path.insert(0, sys.argv[1])
 from jada_configd.sinks.journal import MESSAGE_IDS, Journal
 journal = Journal()
 for event in MESSAGE_IDS:
@@ -509,12 +507,12 @@ for event in MESSAGE_IDS:
     journal.send(event, f"{event}\\x1b[2J", 5, fields)
 assert journal.dropped == 0
 """
-    bare_host.run(["/usr/bin/python3", "-", str(CHECKOUT)], stdin=script)
-    records = bare_host.journal("SYSLOG_IDENTIFIER=jada-configd")
+    host.run([PYTHON, "-"], stdin=script)
+    records = host.journal("SYSLOG_IDENTIFIER=jada-configd")
     assert [record["JADA_EVENT"] for record in records] == list(MESSAGE_IDS)
     assert {record["MESSAGE_ID"] for record in records} == set(MESSAGE_IDS.values())
     assert records[0]["MESSAGE"] == "drift\\x1b[2J"
     assert [len(value) for value in records[0]["JADA_FIELD"]] == [2, 4, 300_000]
-    explained = bare_host.run(["journalctl", "-x", "SYSLOG_IDENTIFIER=jada-configd"]).stdout
+    explained = host.run(["journalctl", "-x", "SYSLOG_IDENTIFIER=jada-configd"]).stdout
     assert explained.count("Defined-By: jada-configd") == len(MESSAGE_IDS)
     assert "Subject: sysctl:fs.nr_open has been put right" in explained
