@@ -52,12 +52,11 @@ class DropInKind:
         """Each line of the file, and each limit as systemd must have loaded it."""
         if not spec.limits:
             return {}
-        rules: dict[Field, Rule] = {_HEADER: Exactly(spec.header)}
-        for limit, pair in spec.limits.items():
-            rules[(directive(limit),)] = Exactly(limit_text(pair))
+        wanted = {directive(limit): limit_text(pair) for limit, pair in spec.limits.items()}
+        rules: dict[Field, Rule] = {(name,): Exactly(value) for name, value in wanted.items()}
         if spec.managed:
-            for limit, pair in spec.limits.items():
-                rules["systemd", directive(limit)] = Exactly(limit_text(pair))
+            rules |= {("systemd", name): Exactly(value) for name, value in wanted.items()}
+        rules[_HEADER] = Exactly(spec.header)
         return rules
 
     def observe(self, spec: DropIn, reader: Reader) -> Observed:
