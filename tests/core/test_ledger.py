@@ -157,7 +157,7 @@ def _done(spec: ServiceSpec, fact: UnitFact) -> str:
     ledger = Ledger()
     ledger.owe(UNIT, debt)
     done = []
-    while (owed := ledger.owed(UNIT)) is not None:
+    while (owed := ledger.owed(UNIT)) is not None and len(done) < 4:
         how = how_to_apply(spec, fact, owed)
         done.append(how or "hand")
         if how is None:
