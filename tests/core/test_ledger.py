@@ -156,7 +156,7 @@ def _done(spec: ServiceSpec, fact: UnitFact) -> str:
         return "nothing"
     ledger = Ledger()
     ledger.owe(UNIT, debt)
-    done = []
+    done: list[str] = []
     while (owed := ledger.owed(UNIT)) is not None and len(done) < 4:
         how = how_to_apply(spec, fact, owed)
         done.append(how or "hand")
