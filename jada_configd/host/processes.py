@@ -40,6 +40,8 @@ _NUMBERS: Final = dict(_LIMITS.values())
 _NAME_COLUMNS: Final = 26
 _CAP_SYS_RESOURCE: Final = 24  # linux/capability.h
 _PF_FORKNOEXEC: Final = 0x40  # linux/sched.h: forked, and runs its parent's program still
+# What systemd 255 and later executes in the child; it sets the limits, then executes the service.
+_EXECUTOR: Final = "systemd-executor"
 _STARTED_FIELD: Final = 22  # of /proc/pid/stat; the first after the name is the third
 _FLAGS_FIELD: Final = 9
 _READ_BYTES: Final = 1 << 17  # all of each file but a boundless command line
@@ -91,9 +93,12 @@ def process(pid: int) -> ProcessFact | None:
     stat = _stat(pid)
     if stat is None:
         return None
+    # Asked before the limits are read: those of a child that has started meanwhile are its own.
+    command = _read(pid, "cmdline")
+    starting = _is_starting(stat, command, _program(pid))
     limits = parse_limits(_read(pid, "limits").decode(errors="replace"))
     owner = parse_status(_read(pid, "status").decode(errors="replace")).get("Uid", "").split()
-    command = _read(pid, "cmdline").decode(errors="replace")
+    words = command.decode(errors="replace").removesuffix("\0").split("\0")
     again = _stat(pid)
     if again is None or again.started != stat.started or not limits or not owner:
         return None
@@ -102,8 +107,8 @@ def process(pid: int) -> ProcessFact | None:
         started=stat.started,
         uid=int(owner[0]),
         limits=limits,
-        command=tuple(command.removesuffix("\0").split("\0")) if command else (),
-        starting=_is_starting(again),
+        command=tuple(words) if command else (),
+        starting=starting,
     )
 
 
@@ -188,17 +193,33 @@ def _is_over(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _is_starting(stat: Stat) -> bool:
+def _is_starting(stat: Stat, command: bytes, program: str | None) -> bool:
     """Whether systemd has forked it and it has not become the service yet: its limits are not set.
 
-    Till it executes the service's program, systemd calls the child `(program)`; before that it is
-    named as systemd itself, and from systemd 255 on systemd-executor.
+    Till it executes the service's program the child runs systemd's own, from systemd 255 on
+    systemd-executor. To tell the program (None: not told) the kernel wants CAP_SYS_PTRACE; without
+    it the names have to do that the child has: systemd's, then `(program)` for all its command.
     """
-    if stat.name.startswith(b"systemd-execut"):
-        return True
-    if stat.flags & _PF_FORKNOEXEC:
-        return stat.name == b"systemd" or (stat.name[:1] + stat.name[-1:]) == b"()"
-    return False
+    forked = bool(stat.flags & _PF_FORKNOEXEC)
+    if program is not None:
+        return program == _EXECUTOR or (forked and program == "systemd")
+    if (stat.name[:1] + stat.name[-1:]) == b"()":
+        return forked or command.rstrip(b"\0") == stat.name
+    first = command.partition(b"\0")[0]
+    return (forked and stat.name == b"systemd") or first.endswith(b"/" + _EXECUTOR.encode())
+
+
+def _program(pid: int) -> str | None:
+    """The name of the program that runs, empty where it is not root's; None: the kernel won't say.
+
+    systemd's are root's: a service cannot pass for one that is starting by what it is called.
+    """
+    link = f"/proc/{pid}/exe"
+    try:
+        name = os.readlink(link).removesuffix(" (deleted)").rpartition("/")[2]
+        return name if os.stat(link).st_uid == 0 else ""
+    except OSError:
+        return None
 
 
 def _stat(pid: int) -> Stat | None:

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -186,23 +187,55 @@ def test_others_processes_can_be_looked_at_and_what_never_was_is_none() -> None:
     assert processes.process(2**22 + 1) is None  # beyond PID_MAX_LIMIT, proc(5)
 
 
+FORKED = 0x400040  # sched.h: PF_FORKNOEXEC, and one that does not matter
+
+
 @pytest.mark.parametrize(
-    ("stat", "starting"),
+    ("name", "flags", "command", "program", "starting"),
     [
-        (Stat(b"(sleep)", "S", 1, 0x40), True),
-        (Stat(b"systemd", "R", 1, 0x400040), True),
-        (Stat(b"systemd-executo", "R", 1, 0), True),
-        (Stat(b"systemd", "S", 1, 0x400100), False),
-        (Stat(b"(claims to be)", "S", 1, 0x400100), False),
-        (Stat(b"nginx", "S", 1, 0x40), False),
-        (Stat(b"", "S", 1, 0x40), False),
+        # up to systemd 254 the child is a copy of systemd
+        (b"systemd", FORKED, b"/sbin/init\0", None, True),
+        (b"(sleep)", FORKED, b"(sleep)\0\0\0\0", None, True),
+        (b"(sleep)", FORKED, b"(sleep)\0\0\0\0", "systemd", True),
+        # from 255 on it executes systemd-executor, by way of a descriptor at first
+        (b"systemd-executo", 0, b"/usr/lib/systemd/systemd-executor\0--deserialize\0", None, True),
+        (b"9", 0, b"/usr/lib/systemd/systemd-executor\0--deserialize\0", None, True),
+        (b"(sleep)", 0, b"(sleep)\0\0\0\0", None, True),
+        (b"(sleep)", 0, b"(sleep)\0\0\0\0", "systemd-executor", True),
+        # services, and what they may be called
+        (b"sleep", 0, b"/bin/sleep\x0010\0", None, False),
+        (b"sleep", 0, b"/bin/sleep\x0010\0", "sleep", False),
+        (b"systemd", 0x100, b"/usr/lib/systemd/systemd\0--user\0", None, False),
+        (b"systemd", 0x100, b"/usr/lib/systemd/systemd\0--user\0", "systemd", False),
+        (b"(claims to be)", 0x100, b"/bin/service\0", None, False),
+        (b"(claims to be)", 0x100, b"(claims to be)\0", "service", False),
+        (b"systemd-executo", 0x100, b"/tmp/systemd-executor\0", "", False),
+        (b"nginx", FORKED, b"nginx: worker\0", None, False),
+        (b"nginx", FORKED, b"nginx: worker\0", "nginx", False),
+        (b"", FORKED, b"", None, False),
     ],
 )
 def test_a_child_that_systemd_has_only_forked_is_told_from_a_service(
-    stat: Stat,
+    name: bytes,
+    flags: int,
+    command: bytes,
+    program: str | None,
     starting: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    assert processes._is_starting(stat) is starting
+    assert processes._is_starting(Stat(name, "S", 1, flags), command, program) is starting
+
+
+def test_only_a_program_of_roots_has_a_name(tmp_path: Path) -> None:
+    program = tmp_path / "systemd-executor"
+    shutil.copy("/bin/sleep", program)
+    if os.getuid() == 0:
+        os.chown(program, 12345, -1)
+    with subprocess.Popen([program, "1000"]) as service:
+        try:
+            assert processes._program(service.pid) == ""
+            assert not looked_at(service).starting
+        finally:
+            service.kill()
 
 
 # ---- setting a limit
