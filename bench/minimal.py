@@ -19,7 +19,9 @@ class Hold(FileSystemEventHandler):
         self.model = model
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        if str(self.path) in {event.src_path, event.dest_path}:
+        # Its own reading opens the file: who acts on that too never sleeps again.
+        written = event.event_type in {"created", "modified", "moved", "closed"}
+        if written and str(self.path) in {event.src_path, event.dest_path}:
             self.correct()
 
     def correct(self) -> None:
