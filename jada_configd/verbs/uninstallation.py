@@ -3,12 +3,11 @@
 import argparse
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from jada_configd.core.wording import escaped
-from jada_configd.errors import HostError
 from jada_configd.installation import placements
+from jada_configd.installation.links import links, unlink
 from jada_configd.installation.manager import START_SECONDS
 from jada_configd.installation.site import Site
 from jada_configd.installation.state import purge
@@ -24,26 +23,27 @@ def uninstall(options: argparse.Namespace) -> int:
 def _uninstall(options: argparse.Namespace, here: Site) -> int:
     own = placements.present_files(here.where, here.files)
     held = placements.held_files(here.where, here.files)
+    enabled = f"{here.where.units}/{UNIT}" in own
+    # Without its unit file systemctl may not know what to disable.
+    left = [] if enabled else links(here.where, here.files)
     loaded = here.manager.runs and here.manager.knows_unit()
     state = here.inside(here.where.state)
     purged = options.purge and os.path.lexists(here.where.state)
-    if not (own or held or loaded or purged):
+    if not (own or held or left or loaded or purged):
         print("jada-configd is not installed here.")
         return DONE
     print("This will")
     if loaded:
         print(f"  stop and disable {UNIT}")
-    for path in (*own, *held):
+    for path in (*left, *own, *held):
         print(f"  remove {escaped(path)}")
     if purged:
         print(f"  remove {escaped(state)}: history, evidence and last good contents")
     if not agreed(options):
         return FAILURE
     with told("uninstall"):
-        _stop(here, own, loaded=loaded)
-        for path in (*own, *held):
-            placements.take_away(path, here.files)
-            print(f"removed {escaped(path)}")
+        _stop(here, loaded=loaded, enabled=enabled)
+        _remove(here, left, (*own, *held))
         if any(path.endswith(".catalog") for path in own):
             update_catalogue(here)
         if here.manager.runs:
@@ -54,18 +54,23 @@ def _uninstall(options: argparse.Namespace, here: Site) -> int:
     return DONE
 
 
-def _stop(here: Site, own: Sequence[str], *, loaded: bool) -> None:
+def _stop(here: Site, *, loaded: bool, enabled: bool) -> None:
     """Before anything is removed: a daemon that runs would put drop-ins back."""
     if loaded:
         here.manager.do("stop", UNIT, seconds=START_SECONDS)
         print(f"stopped {UNIT}")
-    if f"{here.where.units}/{UNIT}" in own:
+    if enabled:
         here.manager.do("disable", "--quiet", UNIT)
         print(f"disabled {UNIT}")
-    else:
-        # Links to a unit file that somebody removed; not every systemd takes that for an error.
-        with suppress(HostError):
-            here.manager.do("disable", "--quiet", UNIT)
+
+
+def _remove(here: Site, left: Sequence[str], files: Sequence[str]) -> None:
+    for path in left:
+        unlink(here.where.root, path)
+        print(f"removed {escaped(path)}")
+    for path in files:
+        placements.take_away(path, here.files)
+        print(f"removed {escaped(path)}")
 
 
 def _say_what_stays(here: Site, held: Sequence[str]) -> None:

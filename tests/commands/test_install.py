@@ -220,6 +220,34 @@ def test_uninstall_finishes_what_is_half_there(root: Path, policy: Path, gone: s
     assert files(root) == {"/etc/jada-configd/policy.toml"}
 
 
+def test_uninstall_needs_no_unit_file_to_remove_the_links_to_it(
+    root: Path, policy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`systemctl disable` of systemd 255 then complains and leaves them."""
+    main(["install", "--root", str(root), "--policy", str(policy)])
+    other = root / f"{UNITS[1:]}/agent.service.requires/jada-configd.service"
+    other.parent.mkdir()
+    other.symlink_to("../jada-configd.service")
+    theirs = root / f"{UNITS[1:]}/theirs.target.wants/jada-configd.service"
+    theirs.parent.mkdir()
+    theirs.write_text("no link")
+    for path in PUT:
+        (root / path[1:]).unlink()
+    monkeypatch.setattr(Manager, "do", lambda *_, **__: pytest.fail("systemctl was asked"))
+    capsys.readouterr()
+    assert main(["uninstall", "--root", str(root)]) == 0
+    gone = (WANTS, f"{UNITS}/agent.service.requires/jada-configd.service")
+    assert capsys.readouterr().out == (
+        f"This will\n{lines('  remove', gone)}{lines('removed', gone)}"
+        "Settings files stay as they are.\n"
+        f"Kept: {root}/etc/jada-configd.\n"
+    )
+    assert files(root) == {
+        "/etc/jada-configd/policy.toml",
+        f"{UNITS}/theirs.target.wants/jada-configd.service",
+    }
+
+
 def test_uninstall_removes_the_drop_ins_that_we_wrote_and_no_others(root: Path) -> None:
     units = root / UNITS[1:]
     for unit, text in {
