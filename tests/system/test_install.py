@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jada_configd.installation.shipped import shipped
-from jada_configd.installation.units import Needs, policy_text, unit_text
+from jada_configd.installation.units import NOTIFY_RELOAD_SINCE, Needs, policy_text, unit_text
 from tests.system.host import CommandFailed, Host, eventually
 from tests.system.layers import ENVIRONMENT, Installed
 
@@ -99,10 +99,11 @@ class TestInstall:
         said = install(ready)
         assert "jada-configd.service is ready (" in said
         shown = ready.show("jada-configd", "ActiveState", "UnitFileState", "Type", "NRestarts")
+        version = int(ready.sh("systemctl --version").split()[1])
         assert shown == {
             "ActiveState": "active",
             "UnitFileState": "enabled",
-            "Type": "notify",
+            "Type": "notify-reload" if version >= NOTIFY_RELOAD_SINCE else "notify",
             "NRestarts": "0",
         }
         eventually(lambda: ready.run(["jada-configd", "status"], check=False).returncode == 0)
