@@ -9,7 +9,6 @@ import resource
 import sys
 from typing import Final
 
-from jada_configd.core.wording import escaped
 from jada_configd.errors import PolicyError
 
 MEMORY: Final = 1 << 30  # bytes of address space; a policy of 4 MiB needs some 300 MiB of it
@@ -30,7 +29,13 @@ def main() -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         _lower(bound, most)
-    sys.stdout.buffer.write(json.dumps(_answer()).encode("ascii"))
+    # Made beforehand: while such an error is handled, what used up the memory is still held.
+    exhausted = json.dumps({"exhausted": MEMORY >> 20}).encode("ascii")
+    try:
+        answer = json.dumps(_answer()).encode("ascii")
+    except MemoryError:
+        answer = exhausted
+    sys.stdout.buffer.write(answer)
     sys.stdout.buffer.flush()
     os._exit(0)
 
@@ -43,9 +48,6 @@ def _answer() -> dict[str, object]:
         return {"policy": validate(request["texts"], request["home"])}
     except PolicyError as error:
         return {"errors": error.messages}
-    except MemoryError:
-        path = escaped(request["path"])
-        return {"errors": [f"{path}: its validation needs more than {MEMORY >> 20} MiB of memory"]}
 
 
 def _lower(bound: int, most: int) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import jada_configd
 from jada_configd.core.wording import escaped
-from jada_configd.errors import PolicyError
+from jada_configd.errors import PolicyError, ValidatorFailed
 
 SECONDS: Final = 30.0  # that the child may take; importing from a cold disk is most of it
 MOST_ANSWER: Final = 64 << 20  # bytes
@@ -120,13 +120,16 @@ class Child:
             # The last line of a traceback as far as its colon: what follows may quote the policy.
             said = complaint.decode(errors="replace").strip().rpartition("\n")[2].partition(":")[0]
             raise self._failed(f"its validator ended without an answer ({escaped(said)})") from None
+        if "exhausted" in parsed:
+            most = parsed["exhausted"]
+            raise self._failed(f"its validation needs more than {most} MiB of memory")
         if "errors" in parsed:
             raise PolicyError(parsed["errors"])
         plain: dict[str, Any] = parsed["policy"]
         return plain
 
-    def _failed(self, what: str) -> PolicyError:
-        return PolicyError([f"{escaped(self._path)}: {what}"])
+    def _failed(self, what: str) -> ValidatorFailed:
+        return ValidatorFailed([f"{escaped(self._path)}: {what}"])
 
 
 def _fill(descriptor: int, data: bytes) -> None:
