@@ -125,8 +125,11 @@ def daemon(files: Files, *, watchdog_us: int = 0, **policy: str) -> Iterator[Run
         began = time.perf_counter()
         with log, subprocess.Popen(command(environ, "run"), env=environ, stderr=log) as process:
             try:
-                while b"READY=1" not in notify.recv(65536):
-                    pass
+                try:
+                    while b"READY=1" not in notify.recv(65536):
+                        pass
+                except TimeoutError:
+                    raise SystemExit(f"the daemon did not become ready\n{_log(files)}") from None
                 ready = time.perf_counter() - began
                 with drained(notify):
                     yield Running(process, ready)
@@ -186,6 +189,15 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+class Lost(Exception):
+    """A drift that was not corrected."""
+
+
+def _log(files: Files) -> str:
+    log = files.directory / "log"
+    return log.read_text() if log.exists() else ""
+
+
 def drifts(files: Files, count: int, pause_us: int = 15_000) -> list[float]:
     """Let the first file drift; milliseconds until it was right again, each time."""
     words = [str(FLOOR), "drift", str(files.first), str(files.directory / "wrong"), NEEDLE]
@@ -193,5 +205,5 @@ def drifts(files: Files, count: int, pause_us: int = 15_000) -> list[float]:
     out = subprocess.run(words, check=False, capture_output=True, text=True).stdout.split()
     took = [int(word) / 1e6 for word in out]
     if min(took) < 0:
-        raise SystemExit(f"{files.directory}: not corrected within 5 s; see {files.directory}/log")
+        raise Lost(f"{files.first} was not corrected within 5 s\n{_log(files)}")
     return took
