@@ -10,7 +10,7 @@ from jada_configd.core.ledger import Ledger
 from jada_configd.core.report import Event
 from jada_configd.core.resources import Scope
 from jada_configd.core.specs import Policy
-from jada_configd.errors import HostError
+from jada_configd.errors import Busy, HostError
 from jada_configd.host.directories import Directories
 from jada_configd.host.files import Files
 from jada_configd.host.machine import MachineReader, MachineWriter
@@ -26,6 +26,7 @@ from jada_configd.takeup import TakeUp
 PASS_LOCK: Final = "pass.lock"  # noqa: S105 - a file's name
 DAEMON_LOCK: Final = "daemon.lock"
 LOCK_SECONDS: Final = 30.0  # that a command waits for another pass to end
+START_SECONDS: Final = 1.0  # that a daemon does: services wait for its start
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,7 @@ def assemble(
     files = Files(directories.root)
     memory = Memory(directories.state, create=writes)
     lock_path = f"{directories.runtime}/{PASS_LOCK}"
-    if writes:
-        with lock(lock_path, LOCK_SECONDS):  # nobody is in the middle of changing it
-            ledger = memory.ledger()
-    else:
-        ledger = memory.ledger()
+    ledger = _ledger(memory, lock_path, daemon=daemon) if writes else memory.ledger()
     systemd = Systemd(user=directories.user) if directories.managed else None
     watcher = Watcher(directories.root) if daemon else None
     reader = MachineReader(files, ledger, systemd, memory.reachable)
@@ -120,3 +117,18 @@ def assemble(
     return Assembly(
         directories, memory, ledger, reader, reconciler, takeup, scope, loop, systemd, watcher
     )
+
+
+def _ledger(memory: Memory, lock_path: str, *, daemon: bool) -> Ledger:
+    """The ledger, read while nobody is in the middle of a pass.
+
+    A daemon starts even where a pass hangs, and tells so. What that one has begun it takes for its
+    own then, which costs a restart that was not needed, at most.
+    """
+    try:
+        with lock(lock_path, START_SECONDS if daemon else LOCK_SECONDS):
+            return memory.ledger()
+    except Busy:
+        if not daemon:
+            raise
+        return memory.ledger()

@@ -10,6 +10,7 @@ from typing import Final, NoReturn, TypeAlias
 from jada_configd import __version__
 
 USAGE_ERROR = 64  # EX_USAGE (sysexits.h)
+FAILURE = 1
 
 Verb: TypeAlias = Callable[[argparse.Namespace], int]
 
@@ -22,14 +23,21 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+def _path(text: str) -> str:
+    """A path on the command line; an empty one is a variable that was not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return text
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line. Common options may stand before or after the verb."""
     common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     places = common.add_argument_group("where")
     places.add_argument(
-        "--policy", metavar="PATH", help="another policy file, without its policy.d"
+        "--policy", metavar="PATH", type=_path, help="another policy file, without its policy.d"
     )
-    places.add_argument("--root", metavar="DIR", help="work on the system tree at DIR")
+    places.add_argument("--root", metavar="DIR", type=_path, help="work on the system tree at DIR")
     places.add_argument("--user", action="store_true", help="as this user, without root")
     common.add_argument("-v", "--verbose", action="store_true", help="say more")
 
@@ -72,13 +80,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, default in (("policy", None), ("root", "/"), ("user", False), ("verbose", False)):
         if not hasattr(options, name):
             setattr(options, name, default)
+    if sys.stdout is None:  # closed by who called us: the exit status tells enough
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="ascii")
     try:
-        return _verb(options.verb)(options)
+        status = _verb(options.verb)(options)
+        sys.stdout.flush()
     except BrokenPipeError:  # `jada-configd status | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        _give_output_up()
+        return FAILURE
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Of the machine's own troubles none comes as far as this: what we print does not arrive.
+        print(f"jada-configd: standard output: {error.strerror}", file=sys.stderr)
+        _give_output_up()
+        return FAILURE
     except KeyboardInterrupt:
         return 130
+    return status
+
+
+def _give_output_up() -> None:
+    """Send what is left nowhere, so that the interpreter does not try it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _MODULES: Final = {

@@ -26,6 +26,8 @@ from jada_configd.loop import clock
 FIRST_PASS_NS: Final = 10_000_000_000  # services wait for us at boot: no longer than this
 TELL_AFTER_NS: Final = 20_000_000  # what happens within is told together
 TELL_SHARE: Final = 20  # telling takes a twentieth of the time at most: 1,000 files are a long tale
+TROUBLE_NS: Final = 1_000_000_000  # then it is told, and tried, again
+TROUBLE_MOST_NS: Final = 30_000_000_000
 RETRY_POLICY_NS: Final = 1_000_000_000
 RETRY_POLICY_MOST_NS: Final = 30_000_000_000
 NEVER_NS: Final = 1 << 62
@@ -97,6 +99,8 @@ class Daemon:
         self._retry_ns = NEVER_NS
         self._retries = 0
         self._reloading = False
+        self._reload_again = False
+        self._told_of_trouble = 0  # so often in a row
         self._state_since = ("", "")
         self._tell_ns = 0
         self._tell_not_before_ns = 0
@@ -130,7 +134,7 @@ class Daemon:
         self._loop.turn(0)
         files = ("settings", "unit-dropin")
         while (
-            self._loop.under_way(*files)
+            (self._loop.under_way(*files) or not self._loop.board.counters.passes)
             and time.monotonic_ns() < end_ns
             and not self._signals.told_to_stop()
         ):
@@ -142,7 +146,7 @@ class Daemon:
         if self._beat_ns <= now_ns:
             self._notifier.beat()
             self._beat_ns = now_ns + self._beat_every_ns
-        passes = self._loop.board.counters.passes
+        passes, troubles = self._loop.board.counters.passes, self._loop.troubles()
         readable = self._loop.turn(min(self._beat_ns, self._retry_ns, self._tell_ns or NEVER_NS))
         now_ns = time.monotonic_ns()
         if self._source.fileno() in readable:
@@ -151,9 +155,9 @@ class Daemon:
             self._reload()
         if now_ns >= self._retry_ns:
             self._retry_policy(now_ns)
-        if self._loop.board.counters.passes != passes:
+        if self._loop.board.counters.passes != passes or self._loop.troubles() != troubles:
             soon_ns = max(now_ns + TELL_AFTER_NS, self._tell_not_before_ns)
-            self._tell_ns = self._tell_ns or soon_ns
+            self._tell_ns = min(self._tell_ns or soon_ns, soon_ns)
         if self._tell_ns and now_ns >= self._tell_ns:
             self._tell_standing()
         if now_ns >= self._save_ns:  # no wake-up of its own: sweeps come as often
@@ -163,6 +167,10 @@ class Daemon:
     # ---- the policy
 
     def _reload(self) -> None:
+        if self._reloading:
+            # Loading ends, however many signals come; what is read then may be older than this one.
+            self._reload_again = True
+            return
         self._notifier.reloading()
         self._reloading = True
         self._begin_loading()
@@ -190,6 +198,9 @@ class Daemon:
             self._reloading = False
             self._notifier.ready()
         self._tell_standing()
+        if self._reload_again:
+            self._reload_again = False
+            self._reload()
 
     def _take_policy(self, cause: Cause) -> None:
         try:
@@ -236,6 +247,8 @@ class Daemon:
     def _tell_standing(self) -> None:
         self._tell_ns = 0
         began_ns = time.monotonic_ns()
+        if self._told_of_trouble:  # what could not be kept is tried again
+            self._assembly.save()
         board = self._loop.board
         state, why = overall(self._loop.reports(), self._all_troubles())
         jobs = self._loop.jobs.under_way()
@@ -247,6 +260,12 @@ class Daemon:
         self._tell(Standing(state, line, self._snapshot(state, why)))
         ended_ns = time.monotonic_ns()
         self._tell_not_before_ns = ended_ns + TELL_SHARE * (ended_ns - began_ns)
+        if self._assembly.troubles() or self._troubles():
+            wait_ns = min(TROUBLE_NS << min(self._told_of_trouble, 10), TROUBLE_MOST_NS)
+            self._tell_ns = ended_ns + wait_ns
+            self._told_of_trouble += 1
+        else:
+            self._told_of_trouble = 0
 
     def _all_troubles(self) -> list[str]:
         first = [self._policy_error.splitlines()[0]] if self._policy_error else []

@@ -28,7 +28,9 @@ from jada_configd.kinds import KINDS
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
 
+SWEEP_NS: Final = 300_000_000_000  # while there is no policy that says how often
 LOCK_RETRY_NS: Final = 20_000_000  # another pass is under way: ask again, and keep the beat
+BLOCKED_NS: Final = 2_000_000_000  # longer than a pass takes: who has the lock hangs, or is stopped
 TROUBLE_RETRY_NS: Final = 1_000_000_000
 EVERYTHING_GAP_NS: Final = 250_000_000
 
@@ -56,7 +58,7 @@ class Loop:
         self, world: World, tell: Callable[[Event], None], *, jobs_allowed: bool = True
     ) -> None:
         self.board = Board()
-        self.schedule = Schedule(sweep_ns=0)
+        self.schedule = Schedule(sweep_ns=SWEEP_NS)
         self.policy: Policy | None = None
         self.selector = selectors.DefaultSelector()
         self._world = world
@@ -71,6 +73,7 @@ class Loop:
         self._cleaned = False
         self._lost_match = False  # a pattern may match other files now
         self._not_before_ns = 0
+        self._busy_since_ns: int | None = None
         self._everything_ns = 0
         if world.watcher is not None:
             self.selector.register(world.watcher, selectors.EVENT_READ)
@@ -238,10 +241,10 @@ class Loop:
                 due = self.schedule.take_due(now_ns)
                 batch = [(self._resources[each], cause) for each, cause in due.items()]
                 reports = self._world.reconciler.reconcile(batch, self._world.writer)
-        except Busy:
+        except Busy as busy:
             if self._world.watcher is None:  # a single pass has waited for the lock long enough
                 raise
-            self._not_before_ns = now_ns + LOCK_RETRY_NS
+            self._wait_for_lock(busy, now_ns)
             return
         except HostError as error:  # no lock to be had: the run-time directory is gone or full
             if self._world.watcher is None:
@@ -249,8 +252,17 @@ class Loop:
             self._troubles["lock"] = str(error)
             self._not_before_ns = now_ns + TROUBLE_RETRY_NS
             return
+        self._busy_since_ns = None
         self._troubles.pop("lock", None)
         self._take(reports)
+
+    def _wait_for_lock(self, busy: Busy, now_ns: int) -> None:
+        """Another pass is under way; one that does not end keeps us from our work, and is told."""
+        self._busy_since_ns = self._busy_since_ns or now_ns
+        blocked = now_ns >= self._busy_since_ns + BLOCKED_NS
+        if blocked:
+            self._troubles["lock"] = f"nothing can be looked at: {busy}"
+        self._not_before_ns = now_ns + (EVERYTHING_GAP_NS if blocked else LOCK_RETRY_NS)
 
     def _take(self, reports: Iterable[Report]) -> None:
         self.board.counters.passes += 1

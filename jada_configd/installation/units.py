@@ -53,7 +53,8 @@ def policy_text(policy_path: str, wanted: Needs) -> str:
         "",
         "[Unit]",
         "# They start when their files and limits are right.",
-        *(f"Before={word(unit)}" for unit in wanted.before),
+        # As they are: in names of units systemd takes no escape away (systemd.unit(5)).
+        *(f"Before={unit}" for unit in wanted.before),
     ]
     if wanted.writable:
         lines += ["", "[Service]", "# The policy holds files there."]

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -14,14 +15,16 @@ from jada_configd.core.resources import resolve
 from jada_configd.core.snapshot import resource_plain
 from jada_configd.core.specs import Policy
 from jada_configd.core.status import overall
+from jada_configd.core.wording import escaped
 from jada_configd.errors import Busy, HostError, PolicyError
-from jada_configd.host.directories import directories
+from jada_configd.host.directories import Directories, directories
 from jada_configd.render import passed
 from jada_configd.verbs.output import complain, painter, print_json
 from jada_configd.verbs.sources import load
 
 APPLY_MOST_NS: Final = 600_000_000_000  # longer than any start that systemd allows by default
 IN_SYNC, FAILURE, DRIFT = 0, 1, 2
+_IN_THE_WAY: Final = "Not all is as the policy says; each sentence above tells what is in the way."
 
 
 def check(options: argparse.Namespace) -> int:
@@ -32,16 +35,12 @@ def check(options: argparse.Namespace) -> int:
         assembly = assemble(where, lambda _event: None, daemon=False, writes=False)
         policy = assembly.advise(policy)
         resources = resolve(policy, assembly.reader, assembly.scope)
-    except PolicyError as error:
-        complain(*error.messages)
-        return FAILURE
-    except HostError as error:
-        complain(f"jada-configd: {error}")
-        return FAILURE
+    except (PolicyError, HostError) as error:
+        return _failed(options, where, error)
     assembly.loop.serve(policy)
     reports = assembly.reconciler.check([(each, "operator") for each in resources])
     status = _status(reports)
-    _tell(options, policy, reports, "`jada-configd apply` corrects it." if status else None)
+    _tell(options, policy, reports, _after_check(options, reports))
     return status
 
 
@@ -70,12 +69,10 @@ def apply(options: argparse.Namespace) -> int:
         loop.turn(0)
         while loop.under_way() and time.monotonic_ns() < end_ns:
             loop.turn(end_ns)
-    except PolicyError as error:
-        complain(*error.messages)
-        return FAILURE
-    except (HostError, Busy) as error:
-        complain(f"jada-configd: {error}")
-        return FAILURE
+    except (PolicyError, HostError, Busy) as error:
+        return _failed(options, where, error)
+    # Who is known to have read right values is not restarted by the next correction.
+    assembly.memory.save_known(assembly.ledger)
     reports = [
         corrected.get(report.resource.id, report) if report.settled else report
         for report in loop.reports()
@@ -83,7 +80,7 @@ def apply(options: argparse.Namespace) -> int:
     status = _status(reports)
     if any(job.job_result != "done" for job in jobs):
         status = FAILURE
-    _tell(options, policy, reports, _after_apply(status))
+    _tell(options, policy, reports, _after_apply(options, reports) if status else None)
     return status
 
 
@@ -102,10 +99,45 @@ def _status(reports: Sequence[Report]) -> int:
     return IN_SYNC if all(report.settled for report in reports) else DRIFT
 
 
-def _after_apply(status: int) -> str | None:
-    if status == IN_SYNC:
+def _failed(
+    options: argparse.Namespace, where: Directories, error: PolicyError | HostError | Busy
+) -> int:
+    """Say what kept us from looking, in JSON too where that was asked for."""
+    lines = error.messages if isinstance(error, PolicyError) else [f"jada-configd: {error}"]
+    complain(*lines)
+    if options.json:
+        path = options.policy or where.policy
+        policy = {"path": path, "revision": None, "error": "\n".join(lines)}
+        print_json({"state": "degraded", "policy": policy, "resources": []})
+    return FAILURE
+
+
+def _after_check(options: argparse.Namespace, reports: Sequence[Report]) -> str | None:
+    if all(report.settled for report in reports):
         return None
-    return "Not all is as the policy says; each sentence above tells what is in the way."
+    mended = [report for report in reports if report.actions]
+    if any(report.resource.mode == "enforce" for report in mended):
+        return f"`{_command(options, 'apply')}` corrects it."
+    return _observed(options) if mended else _IN_THE_WAY
+
+
+def _after_apply(options: argparse.Namespace, reports: Sequence[Report]) -> str:
+    left = {report.result for report in reports if not report.settled}
+    return _observed(options) if left == {"reported"} else _IN_THE_WAY
+
+
+def _observed(options: argparse.Namespace) -> str:
+    return f"The policy only observes; `{_command(options, 'apply', '--enforce')}` corrects it."
+
+
+def _command(options: argparse.Namespace, *words: str) -> str:
+    """The command line that does something else about what this one was about."""
+    where = [
+        *(["--user"] if options.user else []),
+        *(["--root", options.root] if options.root != "/" else []),
+        *(["--policy", options.policy] if options.policy else []),
+    ]
+    return escaped(shlex.join(["jada-configd", *words, *where]))
 
 
 def _tell(

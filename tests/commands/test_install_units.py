@@ -182,6 +182,10 @@ class TestWhatDependsOnThePolicy:
             'ReadWritePaths="-/usr/local/a b"',
         ]
 
+    def test_leaves_the_escapes_in_names_of_units_as_they_are(self) -> None:
+        text = policy_text("/etc/p.toml", Needs((r"run@a\x2db.service",), ()))
+        assert "\nBefore=run@a\\x2db.service\n" in text
+
     def test_is_valid_where_a_policy_holds_nothing(self) -> None:
         parsed = configparser.ConfigParser()
         parsed.read_string(policy_text("/etc/p.toml", Needs((), ())))

@@ -1,0 +1,119 @@
+"""`check` and `apply` on a scratch tree: exit status, JSON whatever happens, what to do next."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jada_configd.cli import main
+
+SETTINGS = "home/a/.claude/settings.json"
+POLICY = f"""version = 1
+[settings.a]
+path = "/{SETTINGS}"
+absent = ["/env/ANTHROPIC_MODEL"]
+set.model = "claude-sonnet-4-6"
+"""
+OBSERVING = f'{POLICY}\n[daemon]\nmode = "observe"\n'
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A tree with a policy, and a settings file that has drifted from it."""
+    root = tmp_path / "tree"
+    for directory in ("etc/jada-configd", "home/a/.claude", "run", "var/lib"):
+        (root / directory).mkdir(parents=True)
+    (root / "etc/jada-configd/policy.toml").write_text(POLICY)
+    (root / SETTINGS).write_text('{"model": "x"}')
+    return root
+
+
+Said = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def said(tree: Path, capsys: pytest.CaptureFixture[str]) -> Said:
+    """Exit status, standard output and error of a command line on the tree."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        status = main([*words, "--root", str(tree)])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize("verb", ["check", "apply"])
+@pytest.mark.parametrize("text", [None, "version = 1\nsettings.a.pth = 1\n"])
+def test_json_is_one_document_even_where_the_policy_does_not_load(
+    tree: Path, said: Said, verb: str, text: str | None
+) -> None:
+    place = tree / "etc/jada-configd/policy.toml"
+    place.unlink() if text is None else place.write_text(text)
+    status, out, err = said(verb, "--json")
+    plain = json.loads(out)
+    assert status == 1
+    assert (plain["state"], plain["resources"]) == ("degraded", [])
+    assert plain["policy"] == {"path": str(place), "revision": None, "error": err.strip()}
+    assert err
+
+
+def test_what_to_do_next_names_the_places_that_were_named(tree: Path, said: Said) -> None:
+    other = tree / "other policy.toml"
+    other.write_text(POLICY)
+    _, out, _ = said("check", "--policy", str(other))
+    joined = " ".join(out.split())
+    assert f"`jada-configd apply --root {tree} --policy '{other}'` corrects it." in joined
+
+
+def test_what_is_only_observed_is_corrected_by_enforce_alone(tree: Path, said: Said) -> None:
+    (tree / "etc/jada-configd/policy.toml").write_text(OBSERVING)
+    for verb in ("check", "apply"):
+        status, out, _ = said(verb)
+        assert status == 2
+        assert "The policy only observes; `jada-configd apply --enforce --root" in out
+    assert said("apply", "--enforce")[0] == 0
+    assert json.loads((tree / SETTINGS).read_text())["model"] == "claude-sonnet-4-6"
+
+
+def test_no_command_is_named_where_none_would_help(tree: Path, said: Said) -> None:
+    (tree / SETTINGS).unlink()
+    (tree / SETTINGS).mkdir()
+    status, out, _ = said("check")
+    assert status == 1
+    assert "tells what is in the way" in out
+    assert "corrects it" not in out
+
+
+def test_a_pass_keeps_what_it_knows_for_the_next_one(tree: Path, said: Said) -> None:
+    """Else each `apply` would restart services that had read right values all along."""
+    assert said("apply")[0] == 0
+    kept = json.loads((tree / "var/lib/jada-configd/known.json").read_text())
+    assert list(kept["known"]) == [f"settings:/{SETTINGS}"]
+
+
+@pytest.mark.parametrize("words", [["--policy", ""], ["--root="]])
+def test_an_empty_path_is_not_understood(words: list[str]) -> None:
+    """A variable that was not set must not mean the host itself."""
+    with pytest.raises(SystemExit) as caught:
+        main(["check", *words])
+    assert caught.value.code == 64
+
+
+@pytest.mark.parametrize(
+    ("shell", "status", "complaint"),
+    [
+        (">/dev/full", 1, "jada-configd: standard output: No space left on device\n"),
+        (">&-", 2, ""),
+        ("| head -n 0", 0, ""),
+    ],
+)
+def test_output_that_arrives_nowhere_ends_with_a_sentence_at_most(
+    tree: Path, shell: str, status: int, complaint: str
+) -> None:
+    command = f'"{sys.executable}" -m jada_configd check --json --root "{tree}" {shell}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, complaint)

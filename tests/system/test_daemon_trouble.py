@@ -1,0 +1,95 @@
+"""What stands in the daemon's way on a real systemd: it lives, says so, and recovers by itself."""
+
+import time
+
+import pytest
+
+from tests.system.daemons import POLICY, UNIT, Daemon, holds
+from tests.system.host import Host, eventually
+
+SETTINGS = "/home/ubuntu/.claude/settings.json"
+WANTED = "claude-sonnet-4-6"
+RULES = f"""version = 1
+[settings.agent]
+path = "{SETTINGS}"
+absent = ["/env/ANTHROPIC_MODEL"]
+set.model = "{WANTED}"
+"""
+GOOD = f'{{"model": "{WANTED}"}}'
+BAD = '{"model": "x"}'
+HOLDS_THE_LOCK = """
+import fcntl, time
+lock = open("/run/jada-configd/pass.lock", "r+")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def daemon(host: Host) -> Daemon:
+    """The daemon, in sync."""
+    host.write(SETTINGS, GOOD, owner="ubuntu")
+    daemon = Daemon.install(host, RULES)
+    daemon.settles()
+    return daemon
+
+
+def ticks(daemon: Daemon) -> int:
+    """Processor time that it has used, in hundredths of a second (proc(5), stat)."""
+    fields = daemon.host.read(f"/proc/{daemon.pid}/stat").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_pass_that_does_not_end_is_told_and_keeps_no_daemon_from_starting(
+    daemon: Daemon,
+) -> None:
+    """As `jada-configd apply` and Ctrl-Z leave it."""
+    host = daemon.host
+    holder = host.start(["python3", "-c", HOLDS_THE_LOCK])
+    eventually(lambda: "held" in holder.output)
+    host.write(SETTINGS, BAD)
+    daemon.settles("degraded")
+    assert "pass.lock is held by process" in daemon.status()["reason"]
+    host.run(["systemctl", "restart", UNIT], timeout=40)
+    assert daemon.status()["state"] == "degraded"
+    holder.stop()
+    holds(lambda: host.read(SETTINGS) == GOOD)
+    daemon.settles()
+
+
+def test_without_a_policy_it_sleeps(daemon: Daemon) -> None:
+    """There is nothing to look at, and looking again for the policy costs next to nothing."""
+    daemon.host.sh(f"rm {POLICY} /var/lib/jada-configd/*.json; systemctl restart {UNIT}")
+    daemon.settles("degraded")
+    before = ticks(daemon)
+    time.sleep(2)
+    assert ticks(daemon) - before < 20
+
+
+def test_signals_without_end_do_not_keep_a_policy_from_being_loaded(daemon: Daemon) -> None:
+    """What is being loaded is taken, and then what changed meanwhile."""
+    host = daemon.host
+    storm = host.start(["sh", "-c", f"while kill -HUP {daemon.pid}; do sleep 0.02; done"])
+    host.write(POLICY, RULES.replace(WANTED, "claude-opus-4-8"))
+    holds(lambda: "claude-opus-4-8" in host.read(SETTINGS), within=5)
+    storm.stop()
+    host.write(POLICY, RULES)
+    host.sh(f"kill -HUP {daemon.pid}; kill -HUP {daemon.pid}")
+    holds(lambda: host.read(SETTINGS) == GOOD, within=5)
+    holds(lambda: host.show(UNIT, "ActiveState") == {"ActiveState": "active"})
+
+
+def test_a_full_state_directory_is_told_and_left_behind_by_itself(daemon: Daemon) -> None:
+    """Nothing drifts any more, and still it finds out that there is room again."""
+    host = daemon.host
+    state = "/var/lib/jada-configd"
+    host.sh(f"mount -t tmpfs -o size=64k,mode=700 none {state}")
+    host.sh(f"cat /dev/zero > {state}/fill 2>/dev/null || true")
+    host.write(SETTINGS, BAD.replace("}", ', "new": 1}'))  # so that there is something to keep
+    holds(lambda: WANTED in host.read(SETTINGS))
+    daemon.settles("degraded")
+    assert "No space left" in daemon.status()["reason"]
+    time.sleep(2)
+    host.remove(f"{state}/fill")
+    daemon.settles(within=15)
