@@ -7,8 +7,8 @@ from typing import Final
 
 from jada_configd.core.actions import StartJob
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.report import Event
-from jada_configd.core.resources import Scope
+from jada_configd.core.report import Event, Report
+from jada_configd.core.resources import Scope, resolve
 from jada_configd.core.specs import Policy
 from jada_configd.errors import Busy, HostError
 from jada_configd.host.directories import Directories
@@ -64,6 +64,15 @@ class Assembly:
         except HostError:
             return []
         return [fact.command, *([process.command] if process is not None else [])]
+
+    def look(self, policy: Policy) -> tuple[Policy, list[Report], list[str]]:
+        """What `check` finds, what the host has to say of the policy, and what stood in the way."""
+        policy = self.advise(policy)
+        troubles: list[str] = []
+        resources = resolve(policy, self.reader, self.scope, troubles)
+        self.loop.serve(policy)
+        reports = self.reconciler.check([(each, "operator") for each in resources])
+        return policy, reports, troubles
 
     def troubles(self) -> list[str]:
         """What keeps the parts from doing their work, one sentence each."""

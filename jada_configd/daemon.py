@@ -19,7 +19,7 @@ from jada_configd.core.report import Event, PolicyLoaded, PolicyRejected, Standi
 from jada_configd.core.snapshot import service_plain, snapshot
 from jada_configd.core.specs import Policy
 from jada_configd.core.status import State, overall
-from jada_configd.errors import PolicyError
+from jada_configd.errors import PolicyError, ValidatorFailed
 from jada_configd.host.signals import Signals
 from jada_configd.loop import clock
 
@@ -30,6 +30,7 @@ TROUBLE_NS: Final = 1_000_000_000  # then it is told, and tried, again
 TROUBLE_MOST_NS: Final = 30_000_000_000
 RETRY_POLICY_NS: Final = 1_000_000_000
 RETRY_POLICY_MOST_NS: Final = 30_000_000_000
+LOADED_WITHIN_NS: Final = 30_000_000_000  # a validator that takes longer is ended
 NEVER_NS: Final = 1 << 62
 
 
@@ -63,8 +64,8 @@ class PolicySource(Protocol):
     def fileno(self) -> int | None:
         """Readable when it is loaded; None where nothing was begun."""
 
-    def take(self) -> Policy:
-        """The loaded policy; waits for it if need be. Raises `PolicyError`."""
+    def take(self, seconds: float) -> Policy:
+        """The loaded policy; waits for it no longer than that. Raises `PolicyError`."""
 
     def last_good(self) -> Policy | None:
         """The last one that loaded, on this host and by this version."""
@@ -98,6 +99,7 @@ class Daemon:
         self._seen: str | None = None
         self._retry_ns = NEVER_NS
         self._retries = 0
+        self._loaded_by_ns = NEVER_NS
         self._reloading = False
         self._reload_again = False
         self._told_of_trouble = 0  # so often in a row
@@ -134,11 +136,12 @@ class Daemon:
         self._loop.turn(0)
         files = ("settings", "unit-dropin")
         while (
-            (self._loop.under_way(*files) or not self._loop.board.counters.passes)
+            (self._loop.under_way(*files) or self._loop.blocked())
             and time.monotonic_ns() < end_ns
             and not self._signals.told_to_stop()
         ):
             self._loop.turn(end_ns)
+            self._signals.drain()
         self._tell_standing()
 
     def _turn(self) -> None:
@@ -147,9 +150,10 @@ class Daemon:
             self._notifier.beat()
             self._beat_ns = now_ns + self._beat_every_ns
         passes, troubles = self._loop.board.counters.passes, self._loop.troubles()
-        readable = self._loop.turn(min(self._beat_ns, self._retry_ns, self._tell_ns or NEVER_NS))
+        due_ns = min(self._beat_ns, self._retry_ns, self._loaded_by_ns, self._tell_ns or NEVER_NS)
+        readable = self._loop.turn(due_ns)
         now_ns = time.monotonic_ns()
-        if self._source.fileno() in readable:
+        if self._source.fileno() in readable or now_ns >= self._loaded_by_ns:
             self._policy_arrived()
         if self._signals.take_reload():
             self._reload()
@@ -186,13 +190,15 @@ class Daemon:
             self._policy_arrived()
         else:
             self._loop.selector.register(descriptor, selectors.EVENT_READ)
+            self._loaded_by_ns = time.monotonic_ns() + LOADED_WITHIN_NS
 
     def _policy_arrived(self) -> None:
         descriptor = self._source.fileno()
         if descriptor is not None:
             with suppress(KeyError):
                 self._loop.selector.unregister(descriptor)
-        self._take_policy("policy")
+        self._loaded_by_ns = NEVER_NS
+        self._take_policy("policy", seconds=0)
         self._loop.turn(0)
         if self._reloading:
             self._reloading = False
@@ -202,9 +208,9 @@ class Daemon:
             self._reload_again = False
             self._reload()
 
-    def _take_policy(self, cause: Cause) -> None:
+    def _take_policy(self, cause: Cause, seconds: float = LOADED_WITHIN_NS / 1e9) -> None:
         try:
-            policy = self._source.take()
+            policy = self._source.take(seconds)
         except PolicyError as error:
             self._reject(error)
             if self._loop.policy is None:
@@ -224,16 +230,20 @@ class Daemon:
         text = "\n".join(error.messages)
         if text != self._policy_error:
             self._tell(PolicyRejected(self._source.path, error.messages))
+            self._retries = 0
         self._policy_error = text
-        self._rejected = self._seen = self._source.revision()
-        self._retries = 0
-        self._retry_ns = time.monotonic_ns() + RETRY_POLICY_NS
+        self._seen = self._source.revision()
+        # What was not even validated may load as it stands; what was rejected must have changed.
+        self._rejected = None if isinstance(error, ValidatorFailed) else self._seen
+        wait_ns = min(RETRY_POLICY_NS << min(self._retries, 10), RETRY_POLICY_MOST_NS)
+        self._retry_ns = time.monotonic_ns() + wait_ns
 
     def _retry_policy(self, now_ns: int) -> None:
         """A policy that did not load may have been mended; a half-written one stands not still."""
         revision = self._source.revision()
         if revision is not None and revision != self._rejected and revision == self._seen:
             self._retry_ns = NEVER_NS
+            self._retries += 1
             self._begin_loading()
             return
         changed = revision != self._seen

@@ -4,11 +4,13 @@
 
     JadaError
     ├── PolicyError       the policy does not load; carries every message at once
+    │   └── ValidatorFailed   nor could it be told whether it would
     ├── Busy              another instance holds the lock
     └── HostError         the machine said no; becomes a Report, never ends the daemon
         ├── Stale         what was to be replaced is not what was looked at: look again
         ├── Unable        the machine cannot: full, read-only, no permission, an I/O error
         ├── Refused       going on would be unsafe (a hop of somebody else, a FIFO, a device)
+        ├── TooMany       a bound was reached; what was found within it comes along
         ├── ManagerGone   neither the bus nor `systemctl` answers
         └── UnitRefused   systemd refused a job or a reload, with its own words
 
@@ -33,6 +35,10 @@ class PolicyError(JadaError):
         self.messages = tuple(messages)
 
 
+class ValidatorFailed(PolicyError):
+    """The policy could not be validated, whatever stands in it: that may go better another time."""
+
+
 class Busy(JadaError):
     """Another instance, or another pass, holds the lock."""
 
@@ -51,6 +57,14 @@ class Unable(HostError):
 
 class Refused(HostError):
     """Going on would be unsafe; the text names the hop, or the sort of file, that is in the way."""
+
+
+class TooMany(HostError):
+    """A bound was reached. `found` is complete but for what the text names."""
+
+    def __init__(self, text: str, found: tuple[str, ...]) -> None:
+        super().__init__(text)
+        self.found = found
 
 
 class ManagerGone(HostError):

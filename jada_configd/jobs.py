@@ -55,11 +55,6 @@ class Jobs:
         took = (now_ns - ours.at_ns) / 1e9
         return ServiceApplied(ours.unit, ours.how, result, ours.fields, took)
 
-    def lost(self) -> None:
-        """No end of them will be told; a look at the units finds what is still owed."""
-        self._jobs.clear()
-        self._reconciler.at_work.clear()
-
     def _judge(self, job: _Job, result: str, now_ns: int) -> None:
         """What ended well settles what it can; after another end the unit rests a while."""
         resting = self._reconciler.resting

@@ -32,6 +32,7 @@ SWEEP_NS: Final = 300_000_000_000  # while there is no policy that says how ofte
 LOCK_RETRY_NS: Final = 20_000_000  # another pass is under way: ask again, and keep the beat
 BLOCKED_NS: Final = 2_000_000_000  # longer than a pass takes: who has the lock hangs, or is stopped
 TROUBLE_RETRY_NS: Final = 1_000_000_000
+RESOLVE_AGAIN_NS: Final = 10_000_000_000  # at the next turn from then on
 EVERYTHING_GAP_NS: Final = 250_000_000
 
 
@@ -75,6 +76,7 @@ class Loop:
         self._not_before_ns = 0
         self._busy_since_ns: int | None = None
         self._everything_ns = 0
+        self._resolve_again_ns = 0
         if world.watcher is not None:
             self.selector.register(world.watcher, selectors.EVENT_READ)
 
@@ -107,12 +109,12 @@ class Loop:
         if self.policy is None:
             return
         world = self._world
-        try:
-            resources = resolve(self.policy, world.reader, world.scope)
-        except HostError as error:  # what was resolved before is held on to
-            self._troubles["resolve"] = str(error)
-            return
+        troubles: list[str] = []
+        resources = resolve(self.policy, world.reader, world.scope, troubles)
         self._troubles.pop("resolve", None)
+        if troubles:
+            self._troubles["resolve"] = troubles[0]
+            self._resolve_again_ns = time.monotonic_ns() + RESOLVE_AGAIN_NS
         before = self._resources
         self._resources = {
             each.id: before[each.id] if before.get(each.id) == each else each for each in resources
@@ -141,6 +143,7 @@ class Loop:
         }
         new = held.keys() - self.board.entries.keys()
         self.board.hold(held)
+        self._world.reconciler.hold(frozenset(held))
         self.schedule.hold(held)
         self.schedule.hint(new, time.monotonic_ns(), "startup")
 
@@ -192,7 +195,8 @@ class Loop:
             self._lost_match = True
             # Whoever overflows the queue again and again has everything looked at a few times a
             # second, not at each overflow.
-            self._everything_ns = max(now_ns, self._everything_ns + EVERYTHING_GAP_NS)
+            earliest_ns = max(now_ns, self._everything_ns + EVERYTHING_GAP_NS)
+            self._everything_ns = min(earliest_ns, now_ns + EVERYTHING_GAP_NS)
             self.schedule.hint(self._resources, self._everything_ns)
             return
         for path in hints:
@@ -218,7 +222,6 @@ class Loop:
                 case UnitsReloaded():
                     self.schedule.hint(self._managed(), now_ns)
                 case ManagerLost():
-                    self.jobs.lost()
                     self.schedule.hint(self._managed(), now_ns)
 
     def _sweep(self) -> None:
@@ -226,8 +229,12 @@ class Loop:
             if self._world.watcher is not None:
                 self._world.watcher.refresh()
             self._resolve()
-        elif self._lost_match:
+        elif self._lost_match or self._resolve_again():
             self._resolve()
+
+    def _resolve_again(self) -> bool:
+        """Whether to follow patterns anew that could not be followed to their end."""
+        return "resolve" in self._troubles and time.monotonic_ns() >= self._resolve_again_ns
 
     def _pass(self) -> None:
         now_ns = time.monotonic_ns()
@@ -295,6 +302,10 @@ class Loop:
     def troubles(self) -> list[str]:
         """What keeps the loop itself from its work, one sentence each."""
         return list(self._troubles.values())
+
+    def blocked(self) -> bool:
+        """Whether a pass is due that another one keeps from beginning."""
+        return self._busy_since_ns is not None
 
     def owes_nothing(self, unit: str) -> bool:
         """Whether the unit has taken up all that was corrected."""

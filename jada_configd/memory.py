@@ -4,7 +4,9 @@ All of it stands in the state directory. Where that cannot be opened or written 
 without, the trouble is told, and it is tried again at the next occasion.
 """
 
+import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,6 +98,10 @@ class Memory:
         return result
 
 
+@cache
 def boot_id() -> str:
     """What names this boot (random(4)); monotonic moments of another one mean nothing."""
-    return _BOOT_ID.read_text().strip()
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:  # no /proc: nothing that was kept means anything, and nothing will
+        return f"unknown, at {time.time_ns()}"

@@ -75,6 +75,13 @@ class Reconciler:
         self._awaited: dict[ResourceId, int] = {}  # since when the end of a job has been missed
         self._digests: dict[ResourceId, tuple[object, str]] = {}
 
+    def hold(self, resources: frozenset[ResourceId]) -> None:
+        """These are the resources from now on; what is remembered of others is forgotten."""
+        for remembered in (self._begun, self._seen_wrong, self._untaken, self._digests):
+            for each in remembered.keys() - resources:
+                remembered.pop(each, None)
+        self._settling.hold(frozenset(map(str, resources)))
+
     def check(self, batch: Batch) -> list[Report]:
         """What has drifted and what would be done; nothing is changed, and nothing can be."""
         return [self._checked(self._look(resource, cause)) for resource, cause in batch]
@@ -185,6 +192,7 @@ class Reconciler:
         if again.drift:
             return self._untook(again)
         self._knows_right(again)
+        self._begun.pop(look.resource.id, None)  # told with this
         return corrected
 
     def _untook(self, again: Look) -> Report:
@@ -223,7 +231,8 @@ class Reconciler:
         if unsettled_ns is not None:
             return replace(_report(look, "waiting", problem), again_ns=unsettled_ns)
         if look.resource.mode == "observe":
-            return _report(look, "reported", problem, self._would_do(look))
+            seen: Result = "reported" if look.observed.evidence is not None else "failed"
+            return _report(look, seen, problem, self._would_do(look))
         rests_until_ns = self.resting.get(look.resource.id, 0)
         if look.plan.actions and rests_until_ns > look.at_ns:
             rests = "is left alone for a while, because its last job failed"

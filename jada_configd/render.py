@@ -81,11 +81,14 @@ def _summary(resources: Sequence[Mapping[str, Any]]) -> str:
 def status(plain: Mapping[str, Any], paint: Painter, hints: Iterable[str]) -> str:
     """`jada-configd status`, from the daemon's snapshot; `hints` say what to do next."""
     policy = plain["policy"]
-    daemon = f"jada-configd {plain['version']}, process {plain['pid']}, {plain['mode']} mode"
+    daemon = f"jada-configd {plain['version']}, process {plain['pid']}"
+    if plain["mode"]:
+        daemon += f", {plain['mode']} mode"
     lines = [f"{paint(plain['state'])}: {daemon}"]
     if plain.get("reason"):
         lines += _wrapped(escaped(plain["reason"]), _INDENT)
-    lines += _wrapped(f"policy {escaped(str(policy['path']))} {str(policy['revision'])[:19]}", "")
+    revision = policy["revision"][:19] if policy["revision"] else "(none in force)"
+    lines += _wrapped(f"policy {escaped(str(policy['path']))} {revision}", "")
     if policy["error"]:
         for line in policy["error"].splitlines():
             lines += _wrapped(escaped(line), _INDENT)

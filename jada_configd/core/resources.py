@@ -12,6 +12,7 @@ from jada_configd.core.specs import (
     ProcessLimits,
     SettingsSpec,
 )
+from jada_configd.errors import HostError, TooMany
 
 DROP_IN = "zz-jada-configd.conf"  # `zz-`: override.conf would win over a number
 
@@ -29,24 +30,29 @@ def is_pattern(path: str) -> bool:
     return any(wildcard in path for wildcard in "*?[")
 
 
-def resolve(policy: Policy, reader: Reader, scope: Scope) -> tuple[Resource, ...]:
+def resolve(
+    policy: Policy, reader: Reader, scope: Scope, troubles: list[str] | None = None
+) -> tuple[Resource, ...]:
     """Every resource that the policy holds on this host now.
 
+    Where a pattern cannot be followed to its end, what it has found is held; `troubles` tells.
     To be done again at each sweep: globs match other files, and "max" is another number.
     """
     return (
-        *_settings(policy, reader),
+        *_settings(policy, reader, [] if troubles is None else troubles),
         *_units(policy, reader, scope),
         *_left_behind(policy, reader, scope),
     )
 
 
-def _settings(policy: Policy, reader: Reader) -> list[Resource]:
+def _settings(policy: Policy, reader: Reader, troubles: list[str]) -> list[Resource]:
     exact = {spec.path for spec in policy.settings if not is_pattern(spec.path)}
     files: dict[str, SettingsSpec] = {}
     for spec in policy.settings:
         if is_pattern(spec.path):
-            paths: tuple[str, ...] = tuple(p for p in reader.glob(spec.path) if p not in exact)
+            paths: tuple[str, ...] = tuple(
+                path for path in _matches(spec.path, reader, troubles) if path not in exact
+            )
         else:
             paths = (spec.path,)
         for path in paths:
@@ -56,6 +62,17 @@ def _settings(policy: Policy, reader: Reader) -> list[Resource]:
         Resource(ResourceId("settings", path), spec, spec.mode, spec.origin)
         for path, spec in files.items()
     ]
+
+
+def _matches(pattern: str, reader: Reader, troubles: list[str]) -> tuple[str, ...]:
+    try:
+        return reader.glob(pattern)
+    except TooMany as error:
+        troubles.append(str(error))
+        return error.found
+    except HostError as error:
+        troubles.append(str(error))
+        return ()
 
 
 def _merged(first: SettingsSpec, second: SettingsSpec) -> SettingsSpec:

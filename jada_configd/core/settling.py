@@ -21,6 +21,10 @@ class Settling:
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
 
+    def hold(self, resources: frozenset[str]) -> None:
+        """These are the resources from now on; what is known of others is forgotten."""
+        self._seen = {name: seen for name, seen in self._seen.items() if name in resources}
+
     def wait(self, resource: str, signature: str | None, now_ns: int) -> int | None:
         """When to look again; None where the content is settled, or broken for good."""
         if signature is None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from jada_configd.core.wording import escaped
-from jada_configd.errors import HostError
+from jada_configd.errors import HostError, TooMany
 from jada_configd.host.complaints import complaint
 from jada_configd.host.ground import TRUSTED
 from jada_configd.host.litter import list_entries
@@ -22,14 +22,6 @@ _STEP: Final = 10  # to enter a directory costs as much as to read so many names
 
 _WILDCARDS: Final = re.compile(r"[*?\[]")
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-
-
-class TooMany(HostError):
-    """A bound was reached. `found` is complete but for the directories that the text names."""
-
-    def __init__(self, text: str, found: tuple[str, ...]) -> None:
-        super().__init__(text)
-        self.found = found
 
 
 def matches(walk: Walk, pattern: str) -> tuple[str, ...]:

@@ -39,11 +39,15 @@ class Signals:
         """Whether SIGTERM or SIGINT has come."""
         return not self._come.isdisjoint({signal.SIGTERM, signal.SIGINT})
 
+    def drain(self) -> None:
+        """Read away what has woken the selector; what has come is still known."""
+        with suppress(BlockingIOError):
+            while self._read.recv(64):
+                pass
+
     def take_reload(self) -> bool:
         """Whether SIGHUP has come since the last call."""
-        with suppress(BlockingIOError):
-            while self._read.recv(64):  # what woke the selector
-                pass
+        self.drain()
         came = signal.SIGHUP in self._come
         self._come.discard(signal.SIGHUP)
         return came

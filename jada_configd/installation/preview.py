@@ -1,7 +1,6 @@
 """What the first pass would do: `check` of a policy that does not stand in its place yet."""
 
 from jada_configd.assembly import assemble
-from jada_configd.core.resources import resolve
 from jada_configd.core.snapshot import resource_plain
 from jada_configd.core.specs import Policy
 from jada_configd.host.directories import Directories
@@ -16,9 +15,6 @@ def first_pass(
     Raises `HostError` where nothing can be looked at.
     """
     assembly = assemble(where, lambda _event: None, daemon=False, writes=False)
-    policy = assembly.advise(policy)
-    resources = resolve(policy, assembly.reader, assembly.scope)
-    assembly.takeup.services = {spec.unit: spec for spec in policy.services}
-    reports = assembly.reconciler.check([(each, "operator") for each in resources])
+    policy, reports, _ = assembly.look(policy)
     plain = [resource_plain(report) for report in reports]
     return policy.warnings, passed(plain, paint, next_step=None, verbose=verbose)

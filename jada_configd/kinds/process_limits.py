@@ -27,7 +27,7 @@ class Evidence:
     restart_helps: bool
 
 
-def shown(value: LimitValue) -> Value:
+def shown(value: LimitValue) -> int | str:
     """A limit as a policy writes it."""
     return "infinity" if value is None else value
 
@@ -50,8 +50,8 @@ class ProcessLimitsKind:
         """Soft and hard, each a field."""
         rules: dict[Field, Rule] = {}
         for limit, (soft, hard) in spec.limits.items():
-            rules[limit, "soft"] = Exactly(_json(soft))
-            rules[limit, "hard"] = Exactly(_json(hard))
+            rules[limit, "soft"] = Exactly(shown(soft))
+            rules[limit, "hard"] = Exactly(shown(hard))
         return rules
 
     def observe(self, spec: ProcessLimits, reader: Reader) -> Observed:
@@ -113,7 +113,3 @@ def _beyond(want: LimitPair, have: LimitPair, ceiling: Ceiling | None) -> list[L
         for value in (want[1], want[0])
         if above(value, ceiling.value) and above(value, have[1])
     ]
-
-
-def _json(value: LimitValue) -> int | str:
-    return "infinity" if value is None else value

@@ -46,14 +46,14 @@ class Loading:
         """A descriptor that is readable as soon as `take` will not wait; None: it never does."""
         return None if self._child is None else self._child.fileno()
 
-    def take(self) -> dict[str, Any]:
-        """The plain policy, for `Policy.from_plain`; waits for it, 30 s at most.
+    def take(self, seconds: float = 30.0) -> dict[str, Any]:
+        """The plain policy, for `Policy.from_plain`; waits for it no longer than that.
 
         To be called once. Raises `PolicyError`.
         """
         if self._child is None:
             return dict(self._cached or {})
-        return {**self._frame, **self._child.take()}
+        return {**self._frame, **self._child.take(seconds)}
 
     def close(self) -> None:
         """Give up. May be called at any time, and after `take`."""

@@ -1,6 +1,7 @@
 """Who is told. All hear the same events; one that fails harms neither the others nor the loop."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from jada_configd.core.report import Event
@@ -40,4 +41,5 @@ class FanOut:
     def close(self) -> None:
         """Close every sink."""
         for sink in self._sinks:
-            sink.close()
+            with suppress(Exception):  # the end has come for all of them
+                sink.close()

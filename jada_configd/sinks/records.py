@@ -19,7 +19,6 @@ Send: TypeAlias = Callable[[str, str, int, Mapping[str, str | Sequence[str]]], N
 ERROR: Final = 3  # priorities as in syslog(3)
 WARNING: Final = 4
 NOTICE: Final = 5
-INFO: Final = 6
 _CHANGES_SHOWN: Final = 8
 
 

@@ -11,7 +11,6 @@ from typing import Final
 from jada_configd.assembly import assemble
 from jada_configd.core.model import ResourceId
 from jada_configd.core.report import Event, Reconciled, Report, ServiceApplied
-from jada_configd.core.resources import resolve
 from jada_configd.core.snapshot import resource_plain
 from jada_configd.core.specs import Policy
 from jada_configd.core.status import overall
@@ -33,14 +32,11 @@ def check(options: argparse.Namespace) -> int:
     try:
         policy = load(options, where)
         assembly = assemble(where, lambda _event: None, daemon=False, writes=False)
-        policy = assembly.advise(policy)
-        resources = resolve(policy, assembly.reader, assembly.scope)
+        policy, reports, troubles = assembly.look(policy)
     except (PolicyError, HostError) as error:
         return _failed(options, where, error)
-    assembly.loop.serve(policy)
-    reports = assembly.reconciler.check([(each, "operator") for each in resources])
-    status = _status(reports)
-    _tell(options, policy, reports, _after_check(options, reports))
+    status = _status(reports, troubles)
+    _tell(options, policy, reports, troubles, _after_check(options, reports))
     return status
 
 
@@ -77,10 +73,12 @@ def apply(options: argparse.Namespace) -> int:
         corrected.get(report.resource.id, report) if report.settled else report
         for report in loop.reports()
     ]
-    status = _status(reports)
+    troubles = loop.troubles()
+    status = _status(reports, troubles)
     if any(job.job_result != "done" for job in jobs):
         status = FAILURE
-    _tell(options, policy, reports, _after_apply(options, reports) if status else None)
+    step = _after_apply(options, reports) if status else None
+    _tell(options, policy, reports, troubles, step)
     return status
 
 
@@ -93,8 +91,8 @@ def _enforced(policy: Policy) -> Policy:
     )
 
 
-def _status(reports: Sequence[Report]) -> int:
-    if any(report.result == "failed" or report.degrades for report in reports):
+def _status(reports: Sequence[Report], troubles: Sequence[str]) -> int:
+    if troubles or any(report.result == "failed" or report.degrades for report in reports):
         return FAILURE
     return IN_SYNC if all(report.settled for report in reports) else DRIFT
 
@@ -141,11 +139,16 @@ def _command(options: argparse.Namespace, *words: str) -> str:
 
 
 def _tell(
-    options: argparse.Namespace, policy: Policy, reports: Sequence[Report], step: str | None
+    options: argparse.Namespace,
+    policy: Policy,
+    reports: Sequence[Report],
+    troubles: Sequence[str],
+    step: str | None,
 ) -> None:
     resources = [resource_plain(report) for report in reports]
+    complain(*(f"jada-configd: {escaped(trouble)}" for trouble in troubles))
     if options.json:
-        state, _ = overall(reports, ())
+        state, _ = overall(reports, troubles)
         print_json(
             {
                 "state": state,
@@ -154,6 +157,5 @@ def _tell(
             }
         )
         return
-    for warning in policy.warnings:
-        complain(warning)
+    complain(*policy.warnings)
     print(passed(resources, painter(), next_step=step, verbose=options.verbose), end="")

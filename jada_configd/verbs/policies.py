@@ -5,9 +5,10 @@ import os
 from collections.abc import Sequence
 
 from jada_configd.assembly import assemble
+from jada_configd.core.specs import Policy
 from jada_configd.core.wording import escaped
-from jada_configd.errors import PolicyError
-from jada_configd.host.directories import directories, home_directory
+from jada_configd.errors import HostError, PolicyError
+from jada_configd.host.directories import Directories, directories, home_directory
 from jada_configd.policy import load
 from jada_configd.policy import schema as schema_of
 from jada_configd.verbs.output import complain, print_json
@@ -30,10 +31,18 @@ def validate(options: argparse.Namespace) -> int:
             status = INVALID
             continue
         if policy.bypasses and where.managed:
-            policy = assemble(where, lambda _event: None, daemon=False, writes=False).advise(policy)
+            policy = _advised(policy, where)
         complain(*policy.warnings)
         print(f"{escaped(path)}: valid, {policy.revision}")
     return status
+
+
+def _advised(policy: Policy, where: Directories) -> Policy:
+    """The policy with what this host has to say of it, where it can be asked."""
+    try:
+        return assemble(where, lambda _event: None, daemon=False, writes=False).advise(policy)
+    except HostError:
+        return policy
 
 
 def schema(_options: argparse.Namespace) -> int:

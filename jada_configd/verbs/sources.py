@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from jada_configd import __version__
 from jada_configd.core.specs import Policy
 from jada_configd.errors import PolicyError
 from jada_configd.host.directories import Directories
@@ -32,7 +33,7 @@ class DiskPolicy:
                 self.path,
                 fragments=self._fragments,
                 home=self._where.home,
-                cached=self._memory.policy(),
+                cached=_usable(self._memory.policy()),
             )
         except PolicyError as error:
             self._loading = error
@@ -41,13 +42,13 @@ class DiskPolicy:
         """Readable when it is loaded; None where there is nothing to wait for."""
         return self._loading.fileno() if isinstance(self._loading, Loading) else None
 
-    def take(self) -> Policy:
-        """The loaded policy; waits for it if need be. Raises `PolicyError`."""
+    def take(self, seconds: float) -> Policy:
+        """The loaded policy; waits for it no longer than that. Raises `PolicyError`."""
         loading, self._loading = self._loading, PolicyError([_NOTHING_BEGUN])
         if isinstance(loading, PolicyError):
             raise loading
         try:
-            plain = loading.take()
+            plain = loading.take(seconds)
         finally:
             loading.close()
         if plain != self._memory.policy():
@@ -56,14 +57,12 @@ class DiskPolicy:
 
     def last_good(self) -> Policy | None:
         """The last one that loaded from this very path, by this version of the program."""
-        return _policy(self._memory.policy(), self.path)
+        plain = _usable(self._memory.policy())
+        return Policy.from_plain(plain) if plain and plain.get("path") == self.path else None
 
     def revision(self) -> str | None:
         """The revision of what stands on disk now, None where it cannot be read."""
-        try:
-            return revision(sources(self.path, fragments=self._fragments))
-        except PolicyError:
-            return None
+        return revision_on_disk(self.path, fragments=self._fragments)
 
     def close(self) -> None:
         """Give up what is being loaded."""
@@ -80,7 +79,7 @@ def load(options: argparse.Namespace, where: Directories) -> Policy:
         options.policy or where.policy,
         fragments=options.policy is None,
         home=where.home,
-        cached=Memory(where.state, create=False).policy(),
+        cached=_usable(Memory(where.state, create=False).policy()),
     )
     policy = Policy.from_plain(plain)
     if where.managed:
@@ -97,11 +96,12 @@ def revision_on_disk(path: str, *, fragments: bool) -> str | None:
         return None
 
 
-def _policy(plain: Mapping[str, Any] | None, path: str) -> Policy | None:
-    """A policy that was kept; one of another version may not be what this one would make of it."""
-    if plain is None or plain.get("path") != path:
+def _usable(plain: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """A policy that was kept, unless another program than this one made it."""
+    if plain is None or plain.get("program") != __version__:
         return None
     try:
-        return Policy.from_plain(plain)
+        Policy.from_plain(plain)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+    return plain

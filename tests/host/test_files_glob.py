@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from jada_configd.errors import TooMany
 from jada_configd.host import litter, patterns
 from jada_configd.host.files import Files
-from jada_configd.host.patterns import TooMany
 from tests.host.stage import BOB, EVE, Stage
 
 
