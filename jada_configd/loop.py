@@ -34,6 +34,7 @@ BLOCKED_NS: Final = 2_000_000_000  # longer than a pass takes: who has the lock 
 TROUBLE_RETRY_NS: Final = 1_000_000_000
 RESOLVE_AGAIN_NS: Final = 10_000_000_000  # at the next turn from then on
 EVERYTHING_GAP_NS: Final = 250_000_000
+SETTLED_NS: Final = 2_000_000  # longer after a start than the clocks' slack in core/ledger.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Loop:
         self.schedule.sweep_ns = int(policy.sweep * 1e9)
         self.serve(policy)
         self._resolve()
+        self._forget_others()
         self.schedule.hint_all(time.monotonic_ns(), cause)
 
     def serve(self, policy: Policy) -> None:
@@ -131,9 +133,14 @@ class Loop:
             world.watcher.watch({*self._by_path, *patterns})
         if world.systemd is not None:
             world.systemd.follow(self._by_unit.keys())
-        units = frozenset(spec.unit for spec in self.policy.services)
-        world.ledger.forget_others(frozenset(map(str, self._resources)), units)
         self._hold()
+
+    def _forget_others(self) -> None:
+        """Not at each resolution: a file of a pattern that is gone for a moment is known again."""
+        units = (
+            frozenset(spec.unit for spec in self.policy.services) if self.policy else frozenset()
+        )
+        self._world.ledger.forget_others(frozenset(map(str, self._resources)), units)
 
     def _hold(self) -> None:
         held = {
@@ -212,23 +219,30 @@ class Loop:
         for event in self._world.systemd.events():
             match event:
                 case UnitChanged():
-                    self.schedule.hint(self._by_unit.get(event.unit, ()), now_ns)
+                    self._hint_unit(event.unit, now_ns)
                 case JobEnded():
                     applied = self.jobs.ended(event.job, event.result, now_ns)
                     if applied is not None:
                         self.board.counters.service_applies += event.result == "done"
                         self._tell(applied)
-                    self.schedule.hint(self._by_unit.get(event.unit, ()), now_ns)
+                    self._hint_unit(event.unit, now_ns)
                 case UnitsReloaded():
                     self.schedule.hint(self._managed(), now_ns)
                 case ManagerLost():
                     self.schedule.hint(self._managed(), now_ns)
+
+    def _hint_unit(self, unit: str, now_ns: int) -> None:
+        """Look at what a unit concerns; at what it reads, when that look can tell what it read."""
+        for each in self._by_unit.get(unit, ()):
+            at_ns = now_ns + SETTLED_NS if each.kind == "settings" else now_ns
+            self.schedule.hint((each,), at_ns)
 
     def _sweep(self) -> None:
         if self.schedule.sweep(time.monotonic_ns()):
             if self._world.watcher is not None:
                 self._world.watcher.refresh()
             self._resolve()
+            self._forget_others()
         elif self._lost_match or self._resolve_again():
             self._resolve()
 

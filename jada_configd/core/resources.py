@@ -38,10 +38,11 @@ def resolve(
     Where a pattern cannot be followed to its end, what it has found is held; `troubles` tells.
     To be done again at each sweep: globs match other files, and "max" is another number.
     """
+    told = [] if troubles is None else troubles
     return (
-        *_settings(policy, reader, [] if troubles is None else troubles),
+        *_settings(policy, reader, told),
         *_units(policy, reader, scope),
-        *_left_behind(policy, reader, scope),
+        *_left_behind(policy, reader, scope, told),
     )
 
 
@@ -104,11 +105,13 @@ def _units(policy: Policy, reader: Reader, scope: Scope) -> list[Resource]:
     return resources
 
 
-def _left_behind(policy: Policy, reader: Reader, scope: Scope) -> list[Resource]:
+def _left_behind(
+    policy: Policy, reader: Reader, scope: Scope, troubles: list[str]
+) -> list[Resource]:
     """Drop-ins that this very policy wrote once and no longer names."""
     wanted = {spec.unit for spec in policy.services if spec.limits}
     resources = []
-    for path in reader.glob(f"{scope.unit_directory}/*.d/{DROP_IN}"):
+    for path in _matches(f"{scope.unit_directory}/*.d/{DROP_IN}", reader, troubles):
         unit = path.split("/")[-2].removesuffix(".d")
         fact = reader.read_file(path)
         if unit in wanted or not isinstance(fact, Content):

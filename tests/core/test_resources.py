@@ -13,6 +13,7 @@ from jada_configd.core.resources import (
 )
 from jada_configd.core.seams import Ceiling
 from jada_configd.core.specs import DropIn, Policy, ProcessLimits, SettingsSpec
+from jada_configd.errors import TooMany
 from tests.fake_host import SCOPE, UNITS, FakeHost
 from tests.kinds.worlds import (
     AGENT,
@@ -74,6 +75,22 @@ def test_a_pattern_stands_for_the_files_that_match_now(host: FakeHost) -> None:
     host.write("/home/zoe/.claude/settings.json", b"{}")
     host.unlink(EVE)
     assert names(host, held) == [f"settings:{HOME}", "settings:/home/zoe/.claude/settings.json"]
+
+
+def test_what_a_cut_pattern_has_found_is_held_and_the_rest_is_told(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(pattern: str) -> tuple[str, ...]:
+        if pattern != PATTERN:
+            return ()
+        raise TooMany("matches too much, in /home/eve", (HOME,))
+
+    monkeypatch.setattr(host, "glob", cut)
+    troubles: list[str] = []
+    held = policy((settings_spec(PATTERN), settings_spec("/etc/own.json", name="own")))
+    found = [str(each.id) for each in resolve(held, host, SCRATCH, troubles)]
+    assert found == [f"settings:{HOME}", "settings:/etc/own.json"]
+    assert troubles == ["matches too much, in /home/eve"]
 
 
 def test_each_file_of_a_pattern_has_its_own_spec(host: FakeHost) -> None:

@@ -93,3 +93,21 @@ def test_a_full_state_directory_is_told_and_left_behind_by_itself(daemon: Daemon
     time.sleep(2)
     host.remove(f"{state}/fill")
     daemon.settles(within=15)
+
+
+@pytest.mark.parametrize("policy", ["version = 1\n", None], ids=["holds nothing", "is missing"])
+def test_without_anything_to_hold_it_is_ready_at_once_and_sleeps(
+    daemon: Daemon, policy: str | None
+) -> None:
+    """Services that stand behind it at boot wait for nothing, and nothing spins."""
+    host = daemon.host
+    host.sh(f"systemctl stop {UNIT}; rm -f {POLICY} /var/lib/jada-configd/policy.json")
+    if policy is not None:
+        host.write(POLICY, policy)
+    began = time.monotonic()
+    host.run(["systemctl", "start", UNIT])
+    assert time.monotonic() - began < 3
+    daemon.settles("in-sync" if policy is not None else "degraded", within=2)
+    before = ticks(daemon)
+    time.sleep(3)
+    assert ticks(daemon) - before < 30
