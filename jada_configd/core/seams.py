@@ -4,7 +4,7 @@ A `Reader` cannot write. A `Writer` carries out one action each call and makes n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 LimitValue: TypeAlias = int | None  # None is infinity (RLIM_INFINITY, getrlimit(2))
@@ -28,12 +28,16 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """There is no such file. `directory` tells whether the place it belongs in exists."""
+    """There is no such file. `directory` tells whether the place it belongs in exists.
+
+    Where it does not, `lacks` is the first directory that there is not, behind whatever link.
+    """
 
     path: str
     directory: bool
     uid: int = -1  # owner of that directory, -1 where there is none
     gid: int = -1
+    lacks: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,9 @@ class Files:
                     facts.st_ino,
                     facts.st_mtime_ns,
                 )
-        except Nowhere:
-            return Missing(path, directory=False)
+        except Nowhere as nowhere:
+            lacks = f"{nowhere.at.path.rstrip('/')}/{nowhere.rest[0]}" if nowhere.rest else ""
+            return Missing(path, directory=False, lacks=lacks)
         except HostError as error:
             return Unreadable(path, str(error))
 

@@ -82,7 +82,7 @@ def _missing(spec: SettingsSpec, fact: Missing, reader: Reader) -> Observed:
     if not spec.create:
         return Observed({}, Evidence(fact), vacant=True)
     if not fact.directory and diff(spec.rules, Observed({})):
-        directory = spec.path.rpartition("/")[0]
+        directory = fact.lacks or spec.path.rpartition("/")[0]
         problem = f"{directory} does not exist; it is watched for"
         return Observed({}, Evidence(fact), problem, pending=True)
     good = reader.last_good(f"settings:{spec.path}") if spec.on_missing == "last-good" else None

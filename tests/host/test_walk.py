@@ -396,7 +396,10 @@ def test_a_link_of_hers_to_nothing_yet_is_missing_where_it_leads(stage: Stage) -
     stage.link(SETTINGS, "../dotfiles/x.json", EVE)
     assert stage.files.read_file(SETTINGS) == Missing(SETTINGS, directory=True, uid=EVE, gid=BOB)
     stage.real("/home/eve/dotfiles").rmdir()
-    assert stage.files.read_file(SETTINGS) == Missing(SETTINGS, directory=False)
+    found = stage.files.read_file(SETTINGS)
+    assert found == Missing(SETTINGS, directory=False)
+    assert isinstance(found, Missing)
+    assert found.lacks == "/home/eve/dotfiles"
 
 
 # ---- names

@@ -8,6 +8,7 @@ from jada_configd.core.actions import KeepEvidence, ReplaceFile, digest
 from jada_configd.core.diff import diff
 from jada_configd.core.model import ABSENT, Change, Drift, Exactly, Gone, Members, Observed, OneOf
 from jada_configd.core.plan import Plan
+from jada_configd.core.seams import Missing
 from jada_configd.core.specs import SettingsSpec
 from jada_configd.kinds.settings_json import SettingsKind
 from tests.fake_host import FakeHost
@@ -278,6 +279,15 @@ def test_a_missing_directory_is_watched_for_and_nobody_makes_it(host: FakeHost) 
     assert observed.pending
     assert drift.problem == "/nowhere/at/all does not exist; it is watched for"
     assert plan == Plan(waits="its directory")
+
+
+def test_the_directory_that_lacks_behind_a_link_is_the_one_that_is_named(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Missing(HOME, directory=False, lacks="/home/ubuntu/dotfiles")
+    monkeypatch.setattr(host, "read_file", lambda _path: missing)
+    problem = look(settings_spec(HOME), host)[1].problem
+    assert problem == "/home/ubuntu/dotfiles does not exist; it is watched for"
 
 
 def test_what_cannot_be_read_is_left_to_somebody_else(host: FakeHost) -> None:
