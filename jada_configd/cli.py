@@ -32,7 +32,7 @@ def _path(text: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line. Common options may stand before or after the verb."""
-    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     places = common.add_argument_group("where")
     places.add_argument(
         "--policy", metavar="PATH", type=_path, help="another policy file, without its policy.d"
@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("-v", "--verbose", action="store_true", help="say more")
 
     top = _Parser(
+        allow_abbrev=False,
         prog="jada-configd",
         description="Holds Claude Code settings and service limits to a declared policy.",
         epilog="Exit status of check, apply and status: 0 in sync, 2 drift, 1 failure.",
@@ -51,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True)
 
     def verb(name: str, summary: str, *, json: bool = False) -> argparse.ArgumentParser:
-        sub = verbs.add_parser(name, help=summary, description=f"{summary}.", parents=[common])
+        sub = verbs.add_parser(
+            name, help=summary, description=f"{summary}.", parents=[common], allow_abbrev=False
+        )
         if json:
             sub.add_argument("--json", action="store_true", help="one JSON document")
         return sub

@@ -68,6 +68,7 @@ class Reconciler:
         self._keep = keep
         self.resting: dict[ResourceId, int] = {}  # nothing is done about these before that moment
         self.at_work: set[ResourceId] = set()  # nor about these, whose job has not ended
+        self._reloads = False  # this pass has systemd read its unit files
         self._settling = Settling()
         self._begun: dict[ResourceId, Report] = {}  # to be told once it has ended
         self._seen_wrong: dict[ResourceId, int | None] = {}  # with when it had last been right
@@ -104,6 +105,7 @@ class Reconciler:
             and not self._is_at_work(each)
         }
         self._takeup.begin((each.resource, self._rules(each.resource)) for each in acting.values())
+        self._reloads = any(ReloadUnits() in each.plan.actions for each in acting.values())
         errors = _carry_out(acting, writer)
         done_ns = self._clock_ns()
         reports = []
@@ -209,6 +211,8 @@ class Reconciler:
     def _restarted_instead(self, look: Look, unit: str, why: str) -> Report:
         """The kernel refused; a restart gives the same, once."""
         none = self._takeup.restart(unit, look.drift, self._clock_ns())
+        if none is not None and self._reloads:
+            return self._waits_for_end(look, None)  # systemd is only now told what to give
         if none is not None:
             self._begun.pop(look.resource.id, None)
             return _report(look, "failed", f"{why}; {none}")
@@ -271,6 +275,8 @@ class Reconciler:
         resource = look.resource
         if look.observed.vacant and resource.id.kind == "process-limits":
             return _report(look, "in-sync")  # between two processes: what was begun may go on
+        if resource.id in self.at_work:  # a new process is there, and may not get ready
+            return self._waits_for_end(look, "its job is under way")
         begun = self._begun.pop(resource.id, None)
         if self._ledger.has_begun(str(resource.id)):  # ended only now, or cut short by a crash
             drift = begun.drift if begun is not None else Drift()

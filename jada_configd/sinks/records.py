@@ -54,7 +54,9 @@ class Records:
         match report.result:
             case "corrected":
                 took = seconds((report.corrected_ns - report.detected_ns) / 1e9)
-                self._send("corrected", f"corrected {identity}{changes} ({took})", NOTICE, fields)
+                why = f"; found: {escaped(report.drift.problem)}" if report.drift.problem else ""
+                text = f"corrected {identity}{changes} ({took}){why}"
+                self._send("corrected", text, NOTICE, fields)
             case "failed":
                 text = f"cannot correct {identity}{changes}: {escaped(report.problem or '')}"
                 more = {"JADA_TRACEBACK": report.traceback} if report.traceback else {}
