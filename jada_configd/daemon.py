@@ -107,6 +107,8 @@ class Daemon:
         self._tell_ns = 0
         self._tell_not_before_ns = 0
         self._save_ns = 0
+        self._keep_ns = NEVER_NS  # the same, for what is worth it before
+        self._keep_not_before_ns = 0
         beat = notifier.watchdog_seconds()
         self._beat_every_ns = NEVER_NS if beat is None else int(beat * 1e9 / 2)
         self._beat_ns = 0
@@ -150,7 +152,8 @@ class Daemon:
             self._notifier.beat()
             self._beat_ns = now_ns + self._beat_every_ns
         passes, troubles = self._loop.board.counters.passes, self._loop.troubles()
-        due_ns = min(self._beat_ns, self._retry_ns, self._loaded_by_ns, self._tell_ns or NEVER_NS)
+        due_ns = min(self._beat_ns, self._retry_ns, self._loaded_by_ns, self._keep_ns)
+        due_ns = min(due_ns, self._tell_ns or NEVER_NS)
         readable = self._loop.turn(due_ns)
         now_ns = time.monotonic_ns()
         if self._source.fileno() in readable or now_ns >= self._loaded_by_ns:
@@ -164,9 +167,15 @@ class Daemon:
             self._tell_ns = min(self._tell_ns or soon_ns, soon_ns)
         if self._tell_ns and now_ns >= self._tell_ns:
             self._tell_standing()
-        if now_ns >= self._save_ns:  # no wake-up of its own: sweeps come as often
+        if self._assembly.ledger.take_news():
+            self._keep_ns = min(self._keep_ns, max(now_ns, self._keep_not_before_ns))
+        # The first has no wake-up of its own: sweeps come as often.
+        if now_ns >= min(self._save_ns, self._keep_ns):
             self._assembly.save()
             self._save_ns = now_ns + self._loop.schedule.sweep_ns
+            self._keep_ns = NEVER_NS
+            ended_ns = time.monotonic_ns()
+            self._keep_not_before_ns = ended_ns + TELL_SHARE * (ended_ns - now_ns)
 
     # ---- the policy
 

@@ -40,11 +40,15 @@ class Ledger:
         self._begun: dict[str, Known] = {}
         self._owed: dict[str, Owed] = {}
         self._tried: dict[str, frozenset[str]] = {}
+        self._began_ns = 0  # when a unit last began to read
+        self._news = False
         self.changed = False
 
     def right(self, resource: str, rules: str, at_ns: int) -> None:
         """The owned values were right at that moment."""
+        before = self._known.get(resource)
         self._known[resource] = Known(rules, at_ns)
+        self._news |= not _is_after(before, self._began_ns) and at_ns > self._began_ns + _SLACK_NS
 
     def right_since(self, resource: str, rules: str) -> int | None:
         """The last moment at which the values under these rules were known to be right, or None."""
@@ -133,6 +137,15 @@ class Ledger:
         known = {name: [each.rules, each.right_ns] for name, each in self._known.items()}
         return {"boot": boot, "known": known}
 
+    def take_news(self) -> bool:
+        """Whether what is known is worth saving anew since the last call.
+
+        It is as soon as something is known to be right after a unit began to read: a crash that
+        loses this makes the unit look stale, and costs a restart that was not needed.
+        """
+        news, self._news = self._news, False
+        return news
+
     @classmethod
     def of(
         cls, debts: Mapping[str, Any] | None, known: Mapping[str, Any] | None, boot: str
@@ -152,6 +165,10 @@ class Ledger:
 
     def pay_off(self, fact: UnitFact) -> None:
         """Strike the debt that a process started after the correction has settled by starting."""
+        began_ns = last_began_ns(fact)
+        if self._began_ns < began_ns < _NEVER_YET:
+            self._began_ns = began_ns
+            self._news |= any(_is_after(known, began_ns) for known in self._known.values())
         debt = self._owed.get(fact.name)
         if debt is None:
             return
@@ -164,6 +181,12 @@ class Ledger:
         self._begun = {name: known for name, known in self._begun.items() if name in resources}
         self._owed = {unit: debt for unit, debt in self._owed.items() if unit in units}
         self._tried = {unit: wanted for unit, wanted in self._tried.items() if unit in units}
+
+
+def _is_after(known: Known | None, began_ns: int) -> bool:
+    """Whether this is known of a moment after that one, by more than the clocks' slack."""
+    right_ns = None if known is None else known.right_ns
+    return right_ns is not None and right_ns > began_ns + _SLACK_NS
 
 
 def _known_of(plain: Mapping[str, Any]) -> dict[str, Known]:

@@ -424,3 +424,54 @@ def test_what_is_garbled_counts_as_nothing(plain: dict[str, Any] | None) -> None
     ledger = Ledger.of(plain, plain, "boot")
     assert ledger.debts("boot") == Ledger().debts("boot")
     assert ledger.known("boot") == Ledger().known("boot")
+
+
+class TestWorthSaving:
+    """What is known to be right after a start, lost in a crash, would cost a restart."""
+
+    @pytest.fixture
+    def ledger(self) -> Ledger:
+        ledger = Ledger()
+        ledger.right(FILE, RULES, RIGHT)
+        ledger.pay_off(unit(50 * SECOND))
+        ledger.take_news()
+        return ledger
+
+    def test_a_look_after_a_start_is_news_once(self, ledger: Ledger) -> None:
+        ledger.pay_off(unit(CORRECTED))
+        assert not ledger.take_news()
+        ledger.right(FILE, RULES, CORRECTED + 2 * MILLISECOND)
+        assert ledger.take_news()
+        ledger.right(FILE, RULES, CORRECTED + SECOND)
+        ledger.pay_off(unit(CORRECTED))
+        assert not ledger.take_news()
+
+    def test_a_look_at_the_start_is_none_yet_and_a_later_one_is(self, ledger: Ledger) -> None:
+        ledger.pay_off(unit(CORRECTED))
+        ledger.right(FILE, RULES, CORRECTED + MILLISECOND // 2)
+        assert not ledger.take_news()
+        ledger.right(FILE, RULES, CORRECTED + 2 * MILLISECOND)
+        assert ledger.take_news()
+
+    def test_the_start_may_be_heard_of_after_the_look(self, ledger: Ledger) -> None:
+        ledger.right(FILE, RULES, CORRECTED + 2 * MILLISECOND)
+        assert not ledger.take_news()
+        ledger.pay_off(unit(CORRECTED))
+        assert ledger.take_news()
+
+    def test_a_unit_that_may_yet_begin_to_read_is_waited_for(self, ledger: Ledger) -> None:
+        ledger.pay_off(activating(CORRECTED))
+        ledger.right(FILE, RULES, CORRECTED + SECOND)
+        assert not ledger.take_news()
+        ledger.pay_off(unit(CORRECTED + 2 * SECOND))
+        ledger.right(FILE, RULES, CORRECTED + 3 * SECOND)
+        assert ledger.take_news()
+
+    def test_what_was_saved_then_keeps_the_unit_from_a_restart(self, ledger: Ledger) -> None:
+        ledger.pay_off(unit(CORRECTED))
+        ledger.right(FILE, RULES, CORRECTED + 2 * MILLISECOND)
+        assert ledger.take_news()
+        again = Ledger.of(None, ledger.known("boot"), "boot")
+        right_ns = again.right_since(FILE, RULES)
+        assert not is_stale(unit(CORRECTED), right_ns, CORRECTED + SECOND)
+        assert is_stale(unit(CORRECTED + MILLISECOND * 3), right_ns, CORRECTED + SECOND)

@@ -314,6 +314,20 @@ class TestLife:
         holds(lambda: daemon.pid not in (0, old), within=1.0)
         holds(lambda: daemon.host.read(SETTINGS) == GOOD)
 
+    def test_a_kill_does_not_make_it_forget_who_read_right_values(
+        self, daemon: Daemon, agent: Agent
+    ) -> None:
+        """The agent started after the daemon did; what drifts after the kill it has not read."""
+        host = daemon.host
+        host.run(["systemctl", "restart", agent.unit])
+        time.sleep(0.5)
+        starts = agent.starts
+        host.sh(f"kill -9 {daemon.pid}; printf %s '{BAD}' > {SETTINGS}")
+        holds(lambda: host.read(SETTINGS) == GOOD)
+        time.sleep(0.5)
+        daemon.settles()
+        assert agent.starts == starts
+
     def test_a_stopped_loop_is_ended_by_the_watchdog(self, daemon: Daemon) -> None:
         """The beat comes from the loop that does the work, so a daemon that hangs is replaced."""
         host = daemon.host
