@@ -46,8 +46,8 @@ class Wakeup:
         """Readable when the watcher has something to look at."""
         return self._epoll.fileno()
 
-    def looked(self, *, found: bool, useful: bool, since_ns: int) -> None:
-        """The queue has been read, from `since_ns` (CLOCK_MONOTONIC) up to now.
+    def looked(self, *, found: bool, useful: bool, walks_ns: int) -> None:
+        """The queue has been read, and what followed from it walked since `walks_ns` (monotonic).
 
         `found` tells whether there was anything, `useful` whether it was what the loop waits for.
         """
@@ -56,13 +56,13 @@ class Wakeup:
         self._counted_ns = now_ns
         self._left = min(_MOST, self._left + earned + (_EARNED if useful else 0))
         if found and not useful:
-            self._left = max(_LEAST, self._left - 1 - (now_ns - since_ns) / _WORTH_NS)
+            self._left = max(_LEAST, self._left - 1 - (now_ns - walks_ns) / _WORTH_NS)
         if self._paused:
             self._timer.clear()
         if found and self._left < 0:
             self._pause()
         elif self._paused:
-            self._epoll.modify(self._queue, select.EPOLLIN)
+            self._epoll.register(self._queue, select.EPOLLIN)
             self._paused = False
 
     def close(self) -> None:
@@ -73,7 +73,8 @@ class Wakeup:
 
     def _pause(self) -> None:
         if not self._paused:
-            self._epoll.modify(self._queue, 0)
+            # Not modify() to no events: each would still have the kernel wake us, and find nothing.
+            self._epoll.unregister(self._queue)
             self._paused = True
         self._timer.start(max(PAUSE_NS, int(-self._left * 1e9 / _PER_SECOND)))
 

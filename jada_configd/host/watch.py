@@ -70,7 +70,6 @@ class Watcher:
 
     def hints(self) -> Hints:
         """The paths that may have changed since the last call. Does not block."""
-        since_ns = time.monotonic_ns()
         look: set[Place] = set()  # where something else may stand now
         written: set[Place] = set()  # where the same file has other content
         found = overflow = False
@@ -80,12 +79,13 @@ class Watcher:
                 overflow = True
             else:
                 self._sort(number, mask, name, look, written)
+        walks_ns = time.monotonic_ns()
         if self._wakeup.mounts.changed():
             found = True
             look |= self._watches.elsewhere()
         if overflow:
             self.refresh()
-            self._wakeup.looked(found=True, useful=False, since_ns=since_ns)
+            self._wakeup.looked(found=True, useful=False, walks_ns=walks_ns)
             return EVERYTHING
         # Whoever moves directories about costs walks, and is slowed like whoever makes noise.
         cheap = all(place.is_leaf() and place.is_known() for place in look)
@@ -94,7 +94,7 @@ class Watcher:
             if not any(above in look for above in place.above()):
                 hints.update(self._look_again(place))
         self._watches.drop_idle()
-        self._wakeup.looked(found=found, useful=cheap and bool(hints), since_ns=since_ns)
+        self._wakeup.looked(found=found, useful=cheap and bool(hints), walks_ns=walks_ns)
         return frozenset(hints)
 
     def fileno(self) -> int:
