@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from jada_configd.core.model import Mode, Resource, ResourceId
+from jada_configd.core.model import Mode, Resource, ResourceId, pointer
 from jada_configd.core.seams import Content, LimitPair, LimitValue, Reader
 from jada_configd.core.specs import (
     DropIn,
@@ -12,6 +12,7 @@ from jada_configd.core.specs import (
     ProcessLimits,
     SettingsSpec,
 )
+from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError, TooMany
 
 DROP_IN = "zz-jada-configd.conf"  # `zz-`: override.conf would win over a number
@@ -58,7 +59,10 @@ def _settings(policy: Policy, reader: Reader, troubles: list[str]) -> list[Resou
             paths = (spec.path,)
         for path in paths:
             one = replace(spec, path=path)
-            files[path] = one if path not in files else _merged(files[path], one)
+            if path in files:
+                troubles += _owned_twice(files[path], one)
+                one = _merged(files[path], one)
+            files[path] = one
     return [
         Resource(ResourceId("settings", path), spec, spec.mode, spec.origin)
         for path, spec in files.items()
@@ -74,6 +78,19 @@ def _matches(pattern: str, reader: Reader, troubles: list[str]) -> tuple[str, ..
     except HostError as error:
         troubles.append(str(error))
         return ()
+
+
+def _owned_twice(first: SettingsSpec, second: SettingsSpec) -> list[str]:
+    """One sentence where two patterns that met in a file both own a field of it.
+
+    Two entries of one path are refused when the policy is loaded; which files two patterns share is
+    only seen here.
+    """
+    both = sorted(map(pointer, first.rules.keys() & second.rules.keys()))
+    if not both:
+        return []
+    who = f"settings.{first.name} and settings.{second.name}"
+    return [f"{escaped(first.path)}: {who} both own {escaped(', '.join(both))}; the first counts"]
 
 
 def _merged(first: SettingsSpec, second: SettingsSpec) -> SettingsSpec:

@@ -93,6 +93,15 @@ def test_what_a_cut_pattern_has_found_is_held_and_the_rest_is_told(
     assert troubles == ["matches too much, in /home/eve"]
 
 
+def test_two_patterns_that_own_one_field_of_one_file_are_told(host: FakeHost) -> None:
+    one = settings_spec(PATTERN, name="one")
+    two = settings_spec("/home/u*/.claude/settings.json", name="two")
+    troubles: list[str] = []
+    resolve(policy((one, two)), host, SCRATCH, troubles)
+    (trouble,) = troubles
+    assert trouble.startswith(f"{HOME}: settings.one and settings.two both own ")
+
+
 def test_each_file_of_a_pattern_has_its_own_spec(host: FakeHost) -> None:
     for each in resolve(policy((settings_spec(PATTERN),)), host, SCOPE):
         assert isinstance(each.spec, SettingsSpec)
