@@ -76,6 +76,7 @@ class Story:
         self.drift('printf \'{"model": "claude-hai\' > ~/.claude/settings.json')
         self.screen.title("How things stand")
         self.type("cat ~/.claude/settings.json")
+        self.settle()
         self.type(f"{COMMAND.name} status --user")
 
     @contextmanager
@@ -111,6 +112,19 @@ class Story:
         took = time.monotonic() - began
         self.screen.after(took, f"started, and the file says {WANTED}")
         return True
+
+    def settle(self) -> None:
+        """Give the daemon its moment: it tells of a correction once that is made, not before."""
+
+        def settled() -> bool:
+            asked = [str(COMMAND), "status", "--user", "--json"]
+            done = subprocess.run(asked, env=self.environment, capture_output=True, check=False)
+            return done.returncode == 0
+
+        try:
+            eventually(settled, within=10)
+        except AssertionError:
+            self.screen.failed("the daemon says that all is in sync")
 
     def type(self, command: str, *, ok: tuple[int, ...] = (0,)) -> None:
         """Run a command as a person would, and show it with what it says."""
