@@ -13,8 +13,8 @@ from jada_configd.core.specs import Policy
 from jada_configd.errors import Busy, HostError
 from jada_configd.host.directories import Directories
 from jada_configd.host.files import Files
+from jada_configd.host.locks import Standing, lock
 from jada_configd.host.machine import MachineReader, MachineWriter
-from jada_configd.host.state import lock
 from jada_configd.host.systemd import Systemd
 from jada_configd.host.watch import Watcher
 from jada_configd.loop import Loop, World
@@ -119,7 +119,7 @@ def assemble(
         scope=scope,
         systemd=systemd,
         watcher=watcher,
-        pass_lock=lambda: lock(lock_path, 0 if daemon else LOCK_SECONDS),
+        pass_lock=Standing(lock_path, 0 if daemon else LOCK_SECONDS).taken,
         clean_litter=files.clean_litter,
     )
     loop = Loop(world, tell, jobs_allowed=not daemon)

@@ -10,6 +10,8 @@ import fcntl
 import os
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -52,11 +54,69 @@ class Lock:
             _held.pop(self._identity, None)
 
 
+class Standing:
+    """A lock that is taken again and again: its file stays open in between.
+
+    To find the file anew by a safe walk takes as long as half a look at a settings file, and each
+    pass begins with it.
+    """
+
+    def __init__(self, path: str, wait_seconds: float = 0.0) -> None:
+        self._path = path
+        self._wait_seconds = wait_seconds
+        self._descriptor = -1
+        self._identity = (0, 0)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Hold it meanwhile; raises what `lock` raises."""
+        if not self._is_in_place():
+            self._open()
+        if _held.get(self._identity) == os.getpid():
+            raise Busy(f"{escaped(self._path)} is held by this very process")
+        _take(self._descriptor, self._path, time.monotonic() + self._wait_seconds)
+        _held[self._identity] = os.getpid()
+        try:
+            yield
+        finally:
+            _held.pop(self._identity, None)
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+    def _is_in_place(self) -> bool:
+        """Whether the path still leads to the file that was found safe: others lock that."""
+        try:
+            found = os.lstat(self._path)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
+
+    def _open(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._descriptor = _opened(self._path)
+        facts = os.fstat(self._descriptor)
+        self._identity = (facts.st_dev, facts.st_ino)
+
+
 def lock(path: str, wait_seconds: float = 0.0) -> Lock:
     """Take the lock; raises `Busy` where another has it for longer than that, `HostError`.
 
     The file is 0600, since whoever can open a file can lock it; its directory is made if need be.
     """
+    descriptor = _opened(path)
+    facts = os.fstat(descriptor)
+    identity = (facts.st_dev, facts.st_ino)
+    try:
+        _take(descriptor, path, time.monotonic() + wait_seconds)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    _held[identity] = os.getpid()
+    return Lock(descriptor, identity)
+
+
+def _opened(path: str) -> int:
     parent, _, name = path.rpartition("/")
     with private.opened(parent, _DIRECTORY_MODE, create=True) as directory:
         try:
@@ -70,16 +130,12 @@ def lock(path: str, wait_seconds: float = 0.0) -> Lock:
         except OSError as error:
             raise complaint(error, path) from error
     try:
-        facts = os.fstat(descriptor)
-        _check_owner(facts.st_uid, path)
+        _check_owner(os.fstat(descriptor).st_uid, path)
         os.fchmod(descriptor, 0o600)
-        _take(descriptor, path, time.monotonic() + wait_seconds)
     except BaseException:
         os.close(descriptor)
         raise
-    identity = (facts.st_dev, facts.st_ino)
-    _held[identity] = os.getpid()
-    return Lock(descriptor, identity)
+    return descriptor
 
 
 def _check_owner(uid: int, path: str) -> None:

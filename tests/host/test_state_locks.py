@@ -1,6 +1,7 @@
 """Locks: one holder, gone with its process however that ends, never a child's."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jada_configd.errors import Busy, HostError, Refused
+from jada_configd.host.locks import Standing
 from jada_configd.host.state import lock
 from tests.host.stage import EVE, apart
 
@@ -171,4 +173,26 @@ def test_a_strangers_file_in_its_place_is_refused(path: str) -> None:
     Path(path).write_bytes(b"")
     os.chown(path, EVE, EVE)
     with pytest.raises(Refused, match=f"belongs to uid {EVE}"):
+        lock(path)
+
+
+def test_a_standing_lock_excludes_others_each_time_it_is_taken(path: str) -> None:
+    standing = Standing(path)
+    for _ in range(3):
+        with standing.taken(), pytest.raises(Busy, match="this very process"):
+            lock(path)
+        with held_elsewhere(path) as child:
+            with pytest.raises(Busy, match=f"process {child}"), standing.taken():
+                pass
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_standing_lock_is_found_anew_where_its_file_was_replaced(path: str) -> None:
+    standing = Standing(path)
+    with standing.taken():
+        pass
+    shutil.rmtree(Path(path).parent)
+    with held_elsewhere(path), pytest.raises(Busy), standing.taken():
+        pass
+    with standing.taken(), pytest.raises(Busy):
         lock(path)
