@@ -248,7 +248,7 @@ def noise(bench: Bench) -> Iterator[Row]:
 
 def watching(bench: Bench) -> Iterator[Row]:
     """The watcher by itself, in this process."""
-    from jada_configd.host.watch import Watcher
+    from jada_configd.host.watching.watch import Watcher
 
     with bench.files(1000) as files:
         paths = [f"{files.directory}/homes/{number:04}/settings.json" for number in range(1000)]

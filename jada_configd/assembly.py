@@ -12,11 +12,11 @@ from jada_configd.core.resources import Scope, resolve
 from jada_configd.core.specs import Policy
 from jada_configd.errors import Busy, HostError
 from jada_configd.host.directories import Directories
-from jada_configd.host.files import Files
-from jada_configd.host.locks import Standing, lock
+from jada_configd.host.filesystem.files import Files
 from jada_configd.host.machine import MachineReader, MachineWriter
-from jada_configd.host.systemd import Systemd
-from jada_configd.host.watch import Watcher
+from jada_configd.host.manager.systemd import Systemd
+from jada_configd.host.storage.locks import Standing, lock
+from jada_configd.host.watching.watch import Watcher
 from jada_configd.loop import Loop, World
 from jada_configd.memory import Memory
 from jada_configd.policy import bypass_warnings

@@ -21,8 +21,14 @@ from jada_configd.core.seams import Reader
 from jada_configd.core.specs import Policy, SettingsSpec
 from jada_configd.core.status import Board, Last, state_of
 from jada_configd.errors import Busy, HostError
-from jada_configd.host.systemd import JobEnded, ManagerLost, Systemd, UnitChanged, UnitsReloaded
-from jada_configd.host.watch import Everything, Watcher
+from jada_configd.host.manager.systemd import (
+    JobEnded,
+    ManagerLost,
+    Systemd,
+    UnitChanged,
+    UnitsReloaded,
+)
+from jada_configd.host.watching.watch import Everything, Watcher
 from jada_configd.jobs import Jobs
 from jada_configd.kinds import KINDS
 from jada_configd.reconcile import Reconciler

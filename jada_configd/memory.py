@@ -15,7 +15,7 @@ from jada_configd.core.model import Observed, Resource
 from jada_configd.core.seams import Content
 from jada_configd.core.specs import SettingsSpec
 from jada_configd.errors import HostError
-from jada_configd.host.state import StateDirectory
+from jada_configd.host.storage.state import StateDirectory
 from jada_configd.kinds.settings_json import Evidence
 
 _DEBTS = "ledger.json"

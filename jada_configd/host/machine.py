@@ -13,9 +13,9 @@ from jada_configd.core.ledger import Ledger
 from jada_configd.core.seams import Ceiling, FileFact, Owed, ProcessFact, UnitFact
 from jada_configd.errors import ManagerGone
 from jada_configd.host import processes
-from jada_configd.host.files import Files
-from jada_configd.host.state import StateDirectory
-from jada_configd.host.systemd import Systemd
+from jada_configd.host.filesystem.files import Files
+from jada_configd.host.manager.systemd import Systemd
+from jada_configd.host.storage.state import StateDirectory
 
 
 class MachineReader:

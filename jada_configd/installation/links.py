@@ -11,10 +11,10 @@ from typing import Final
 from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError
 from jada_configd.host.directories import Directories
-from jada_configd.host.files import Files
-from jada_configd.host.mounts import Mounts
-from jada_configd.host.trust import trust
-from jada_configd.host.walk import Nowhere, Walk, components
+from jada_configd.host.filesystem.files import Files
+from jada_configd.host.filesystem.mounts import Mounts
+from jada_configd.host.filesystem.trust import trust
+from jada_configd.host.filesystem.walk import Nowhere, Walk, components
 from jada_configd.installation.units import UNIT
 
 _KINDS: Final = ("wants", "requires", "upholds")  # systemd.unit(5), [Install]

@@ -1,6 +1,6 @@
 """The service manager as an operator drives it: `systemctl`, the version, what starts before us.
 
-Only `install` and `uninstall` are here; the daemon has `host/systemd.py`.
+Only `install` and `uninstall` are here; the daemon has `host/manager/systemd.py`.
 """
 
 import os

@@ -10,7 +10,7 @@ from jada_configd.core.resources import DROP_IN
 from jada_configd.core.seams import Content, Missing, Unreadable
 from jada_configd.errors import HostError, Refused
 from jada_configd.host.directories import Directories
-from jada_configd.host.files import Files
+from jada_configd.host.filesystem.files import Files
 from jada_configd.installation import units
 from jada_configd.installation.shipped import shipped
 from jada_configd.installation.units import FROM_POLICY, NOTIFY_RELOAD, UNIT

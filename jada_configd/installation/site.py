@@ -7,7 +7,7 @@ from typing import Final
 
 from jada_configd.errors import HostError
 from jada_configd.host.directories import Directories, directories
-from jada_configd.host.files import Files
+from jada_configd.host.filesystem.files import Files
 from jada_configd.installation.manager import Manager
 
 _PERSONAL: Final = ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")

@@ -6,9 +6,9 @@ import stat
 
 from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError, Refused
-from jada_configd.host.mounts import Mounts
-from jada_configd.host.trust import trust
-from jada_configd.host.walk import Nowhere, Walk, components
+from jada_configd.host.filesystem.mounts import Mounts
+from jada_configd.host.filesystem.trust import trust
+from jada_configd.host.filesystem.walk import Nowhere, Walk, components
 
 
 def purge(root: str, path: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 
 from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError, Refused
-from jada_configd.host.trust import Trust, trust
+from jada_configd.host.filesystem.trust import Trust, trust
 
 LINKS_AT_MOST: Final = 40  # as the kernel itself (path_resolution(7))
 

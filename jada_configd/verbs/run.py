@@ -7,7 +7,7 @@ from jada_configd.assembly import DAEMON_LOCK, assemble
 from jada_configd.daemon import Daemon
 from jada_configd.errors import Busy, HostError
 from jada_configd.host.directories import directories
-from jada_configd.host.state import lock
+from jada_configd.host.storage.state import lock
 from jada_configd.sinks import FanOut
 from jada_configd.sinks.journal import Journal
 from jada_configd.sinks.records import Records

@@ -12,7 +12,7 @@ import pytest
 from jada_configd.cli import main
 from jada_configd.errors import HostError
 from jada_configd.host.directories import directories
-from jada_configd.host.files import Files
+from jada_configd.host.filesystem.files import Files
 from jada_configd.installation import placements, site
 from jada_configd.installation.environment import this_environment
 from jada_configd.installation.manager import Manager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jada_configd.errors import HostError, Refused
-from jada_configd.host.trust import Trust
+from jada_configd.host.filesystem.trust import Trust
 from jada_configd.installation.trusted import Trusted
 
 OURS = os.geteuid()

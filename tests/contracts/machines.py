@@ -15,9 +15,9 @@ from jada_configd.apply import Writer
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Observed, Resource, ResourceId
 from jada_configd.core.seams import Ceiling, Content, ProcessFact, Reader
-from jada_configd.host.files import Files
+from jada_configd.host.filesystem.files import Files
 from jada_configd.host.machine import MachineReader, MachineWriter
-from jada_configd.host.state import StateDirectory
+from jada_configd.host.storage.state import StateDirectory
 from jada_configd.kinds.settings_json import Evidence
 from tests.fake_host import FakeHost, Unit
 from tests.kinds.worlds import settings_spec

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from jada_configd.core.actions import ReplaceFile, digest
 from jada_configd.core.seams import Content
-from jada_configd.host.files import Files
+from jada_configd.host.filesystem.files import Files
 
 EVE = 61001  # users who need no entry in the user database
 BOB = 61002

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jada_configd.errors import TooMany
-from jada_configd.host import litter, patterns
-from jada_configd.host.files import Files
+from jada_configd.host.filesystem import litter, patterns
+from jada_configd.host.filesystem.files import Files
 from tests.host.stage import BOB, EVE, Stage
 
 

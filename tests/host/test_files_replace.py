@@ -16,7 +16,7 @@ import pytest
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
 from jada_configd.core.seams import Content
 from jada_configd.errors import HostError, Refused, Stale
-from jada_configd.host import kernel, writers
+from jada_configd.host.filesystem import kernel, writers
 from tests.host.stage import BOB, EVE, Stage, apart, replacement
 
 pytestmark = pytest.mark.needs_root

@@ -13,9 +13,9 @@ import pytest
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
 from jada_configd.core.seams import Content, Missing, Unreadable
 from jada_configd.errors import HostError, Refused
-from jada_configd.host import reading
-from jada_configd.host.complaints import sentence
-from jada_configd.host.files import Files
+from jada_configd.host.filesystem import reading
+from jada_configd.host.filesystem.complaints import sentence
+from jada_configd.host.filesystem.files import Files
 from tests.host.stage import EVE, Stage, apart, mount, reachable, replacement
 
 OLD, NEW = b'{"model": "old"}\n', b'{"model": "new"}\n'

@@ -19,8 +19,8 @@ from jada_configd.core.actions import SetProcessLimit
 from jada_configd.core.seams import Ceiling, LimitPair, ProcessFact
 from jada_configd.errors import Refused, Stale, Unable
 from jada_configd.host import processes
+from jada_configd.host.manager.unit_facts import LIMITS
 from jada_configd.host.processes import Stat, parse_limits, parse_stat, parse_status
-from jada_configd.host.unit_facts import LIMITS
 
 # A kernel 6.1 on a server, a value of 20 digits in it, and the last column missing twice, as it is.
 DEBIAN_12 = """\

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jada_configd.errors import HostError, Refused
-from jada_configd.host import private, state
-from jada_configd.host.state import StateDirectory
+from jada_configd.host.storage import private, state
+from jada_configd.host.storage.state import StateDirectory
 from tests.host.stage import EVE, apart, mount, reachable
 
 

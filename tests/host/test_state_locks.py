@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from jada_configd.errors import Busy, HostError, Refused
-from jada_configd.host.locks import Standing
-from jada_configd.host.state import lock
+from jada_configd.host.storage.locks import Standing
+from jada_configd.host.storage.state import lock
 from tests.host.stage import EVE, apart
 
 
@@ -120,7 +120,7 @@ def test_a_child_does_not_keep_it_beyond_its_parent(path: str) -> None:
 
 def test_two_programs_that_wait_have_it_one_after_the_other(path: str, tmp_path: Path) -> None:
     program = (
-        "import sys, time; from jada_configd.host.state import lock\n"
+        "import sys, time; from jada_configd.host.storage.state import lock\n"
         "for _ in range(20):\n"
         "    with lock(sys.argv[1], 30):\n"
         "        number = int(open(sys.argv[2]).read()); time.sleep(0.001)\n"

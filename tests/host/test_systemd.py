@@ -11,10 +11,10 @@ import pytest
 from jada_configd.core.actions import How
 from jada_configd.core.seams import UnitFact
 from jada_configd.errors import ManagerGone, UnitRefused
-from jada_configd.host import systemd as module
-from jada_configd.host import ways as ways_module
-from jada_configd.host.routes import Declined, Gone, Route, Silent
-from jada_configd.host.systemd import (
+from jada_configd.host.manager import systemd as module
+from jada_configd.host.manager import ways as ways_module
+from jada_configd.host.manager.routes import Declined, Gone, Route, Silent
+from jada_configd.host.manager.systemd import (
     Event,
     JobEnded,
     ManagerLost,
@@ -22,8 +22,8 @@ from jada_configd.host.systemd import (
     UnitChanged,
     UnitsReloaded,
 )
-from jada_configd.host.unit_facts import UnitLook, job_path
-from jada_configd.host.ways import Way
+from jada_configd.host.manager.unit_facts import UnitLook, job_path
+from jada_configd.host.manager.ways import Way
 
 A = "a.service"
 UNIT = UnitFact(A, "loaded", "active", result="success")

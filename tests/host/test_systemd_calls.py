@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jeepney import DBusAddress, Message, new_error, new_method_return, new_signal
 
-from jada_configd.host.bus import MESSAGE_BUS, Bus, Reply, Signal, Target, private_address
-from jada_configd.host.bus_stream import BusStream
-from jada_configd.host.routes import Declined, Gone, Silent
+from jada_configd.host.manager.bus import MESSAGE_BUS, Bus, Reply, Signal, Target, private_address
+from jada_configd.host.manager.bus_stream import BusStream
+from jada_configd.host.manager.routes import Declined, Gone, Silent
 from tests.host.fake_bus import MANAGER, SYSTEMD, FakeBus
 
 TARGET = Target(SYSTEMD, MANAGER.object_path, "org.freedesktop.systemd1.Manager")

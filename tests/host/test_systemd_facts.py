@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jada_configd.core.seams import UnitFact
-from jada_configd.host.unit_facts import (
+from jada_configd.host.manager.unit_facts import (
     LIMITS,
     SHOWN,
     UnitLook,

@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 from jeepney import DBusAddress, Message, new_error, new_method_return, new_signal
 
-from jada_configd.host.routes import Declined, Event, Gone, JobEnded, UnitChanged, UnitsReloaded
-from jada_configd.host.systemd_bus import SystemdBus
-from jada_configd.host.unit_facts import unit_path
+from jada_configd.host.manager.routes import (
+    Declined,
+    Event,
+    Gone,
+    JobEnded,
+    UnitChanged,
+    UnitsReloaded,
+)
+from jada_configd.host.manager.systemd_bus import SystemdBus
+from jada_configd.host.manager.unit_facts import unit_path
 from tests.host.fake_bus import CLIENT, MANAGER, FakeBus
 
 A = "a.service"

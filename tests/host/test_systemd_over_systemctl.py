@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jada_configd.host.routes import Declined, Event, Gone, Silent, UnitsReloaded
-from jada_configd.host.systemctl import Systemctl
+from jada_configd.host.manager.routes import Declined, Event, Gone, Silent, UnitsReloaded
+from jada_configd.host.manager.systemctl import Systemctl
 
 A = "a.service"
 SCRIPT = r"""#!/bin/sh

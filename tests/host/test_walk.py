@@ -10,10 +10,10 @@ import pytest
 
 from jada_configd.core.seams import Content, FileFact, Missing, Unreadable
 from jada_configd.errors import HostError
-from jada_configd.host import kernel
-from jada_configd.host.files import Files
-from jada_configd.host.mounts import Fuse, _parse
-from jada_configd.host.walk import HOPS_AT_MOST, LINKS_AT_MOST
+from jada_configd.host.filesystem import kernel
+from jada_configd.host.filesystem.files import Files
+from jada_configd.host.filesystem.mounts import Fuse, _parse
+from jada_configd.host.filesystem.walk import HOPS_AT_MOST, LINKS_AT_MOST
 from tests.host.stage import BOB, EVE, Stage, apart, mount
 
 pytestmark = pytest.mark.needs_root

@@ -6,8 +6,8 @@ import stat
 import pytest
 
 from jada_configd.errors import Refused
-from jada_configd.host.ground import SHARED, STICKY, TRUSTED, Ground, Link
-from jada_configd.host.trust import Trust
+from jada_configd.host.filesystem.ground import SHARED, STICKY, TRUSTED, Ground, Link
+from jada_configd.host.filesystem.trust import Trust
 
 ROOT, EVE, BOB, TEAM = 0, 1000, 1001, 50
 NAMES = {ROOT: "root", EVE: "eve", BOB: "bob"}

@@ -19,10 +19,10 @@ import pytest
 import watchdog.observers.inotify_c
 
 from jada_configd.errors import HostError
-from jada_configd.host import inotify
-from jada_configd.host.inotify import Inotify
-from jada_configd.host.mount_table import points
-from jada_configd.host.watch import Everything, Watcher
+from jada_configd.host.watching import inotify
+from jada_configd.host.watching.inotify import Inotify
+from jada_configd.host.watching.mount_table import points
+from jada_configd.host.watching.watch import Everything, Watcher
 
 NOBODY = 65534
 CHECKOUT = Path(__file__).parents[2]
@@ -215,7 +215,7 @@ def test_a_thousand_files_are_watched_in_a_moment(watcher: Watcher, tmp_path: Pa
 
 SCRIPT = """
 import os, select, subprocess, sys
-from jada_configd.host.watch import Watcher
+from jada_configd.host.watching.watch import Watcher
 
 path, other = sys.argv[1:]
 watcher = Watcher()
@@ -299,7 +299,7 @@ def test_links_cost_a_bounded_number_of_watches(watcher: Watcher, tmp_path: Path
 def test_what_a_user_piles_up_below_a_pattern_is_watched_within_bounds(
     watcher: Watcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jada_configd.host.watch._MOST_MATCHES", 20)
+    monkeypatch.setattr("jada_configd.host.watching.watch._MOST_MATCHES", 20)
     watcher.watch([f"{tmp_path}/*.json"])
     few = len(watcher._watches)
     for number in range(50):

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from jada_configd.host.watch import Everything, Watcher
+from jada_configd.host.watching.watch import Everything, Watcher
 
 NAMES = ["a", "b", ".c", "s.json", "t.json"]
 components = st.sampled_from(NAMES)

@@ -16,8 +16,8 @@ from dataclasses import asdict
 from jada_configd.core.actions import SetProcessLimit
 from jada_configd.errors import HostError, ManagerGone, UnitRefused
 from jada_configd.host import processes
-from jada_configd.host import systemd as module
-from jada_configd.host.systemd import (
+from jada_configd.host.manager import systemd as module
+from jada_configd.host.manager.systemd import (
     Event,
     JobEnded,
     ManagerLost,
@@ -25,7 +25,7 @@ from jada_configd.host.systemd import (
     UnitChanged,
     UnitsReloaded,
 )
-from jada_configd.host.ways import Way
+from jada_configd.host.manager.ways import Way
 
 
 def only(*names: str) -> None:

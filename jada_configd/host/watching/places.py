@@ -1,7 +1,7 @@
 """What is watched for, as trees: what the policy asks for, and the places that it names here.
 
 A tree of `Step`s holds the components of all paths and patterns, shared where paths begin alike;
-a tree of `Place`s what they come to. Looking at the host and watching is `host/watch.py`'s.
+a tree of `Place`s what they come to. Looking at the host and watching is `watch.py`'s.
 """
 
 import fnmatch

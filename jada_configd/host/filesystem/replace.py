@@ -1,7 +1,7 @@
 """Replaces and removes one file: what was looked at, or nothing (`Stale`).
 
 The way is walked anew, with the same checks as for reading. The new content stands complete beside
-the old one before anything happens to that; how they change places is `host/exchange.py`'s.
+the old one before anything happens to that; how they change places is `exchange.py`'s.
 """
 
 import os
@@ -12,14 +12,14 @@ from typing import Final
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
 from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError, Refused, Stale
-from jada_configd.host import kernel, reading
-from jada_configd.host.attributes import attributes
-from jada_configd.host.complaints import complaint
-from jada_configd.host.exchange import UNSUPPORTED, Looked, came_out, exchange, raced
-from jada_configd.host.ground import TRUSTED
-from jada_configd.host.temporary import Temporary, temporary_name
-from jada_configd.host.walk import Directory, End, Nowhere, Walk
-from jada_configd.host.writers import Writers
+from jada_configd.host.filesystem import kernel, reading
+from jada_configd.host.filesystem.attributes import attributes
+from jada_configd.host.filesystem.complaints import complaint
+from jada_configd.host.filesystem.exchange import UNSUPPORTED, Looked, came_out, exchange, raced
+from jada_configd.host.filesystem.ground import TRUSTED
+from jada_configd.host.filesystem.temporary import Temporary, temporary_name
+from jada_configd.host.filesystem.walk import Directory, End, Nowhere, Walk
+from jada_configd.host.filesystem.writers import Writers
 
 _DIRECTORY_MODE: Final = 0o755
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jada_configd.errors import ManagerGone
-from jada_configd.host.routes import Declined, Gone, Route, Silent
+from jada_configd.host.manager.routes import Declined, Gone, Route, Silent
 
 _FIRST_GAP_NS: Final = 1_000_000_000
 _HUNG_GAP_NS: Final = 30_000_000_000  # a way that hangs costs the whole time limit at each trial

@@ -1,6 +1,6 @@
 """One inotify instance (inotify(7)): watches in, raw events out, as cheap as the kernel has them.
 
-What the events mean for the files that are held is `host/watch.py`'s. watchdog's `InotifyFD` makes
+What the events mean for the files that are held is `watch.py`'s. watchdog's `InotifyFD` makes
 the instance, and its module's bindings add and remove watches. Its callbacks are left alone: they
 make an object of every event, warn when a watch is added again, and take EACCES for a watch.
 """

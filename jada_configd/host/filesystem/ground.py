@@ -1,6 +1,6 @@
 """Decides, hop by hop, whether the walk may go on: whose ground it is, and who chose the way.
 
-Only facts come in and only a decision goes out; looking is `host/walk.py`'s. The rule behind it:
+Only facts come in and only a decision goes out; looking is `walk.py`'s. The rule behind it:
 where somebody untrusted could have chosen what the path leads to, the program reads nothing that
 they could not read, and puts nothing where they could not put it. Two exceptions, both harmless:
 
@@ -17,7 +17,7 @@ from typing import Final
 
 from jada_configd.core.wording import escaped
 from jada_configd.errors import Refused
-from jada_configd.host.trust import Trust
+from jada_configd.host.filesystem.trust import Trust
 
 TRUSTED: Final = -1  # nobody untrusted had a hand in the way up to here
 STICKY: Final = -2  # ours, and others can put new things there (/tmp): what they own they made

@@ -7,9 +7,9 @@ from itertools import islice
 from typing import Final
 
 from jada_configd.errors import HostError
-from jada_configd.host.ground import TRUSTED
-from jada_configd.host.temporary import LITTER
-from jada_configd.host.walk import Directory, Nowhere, Walk
+from jada_configd.host.filesystem.ground import TRUSTED
+from jada_configd.host.filesystem.temporary import LITTER
+from jada_configd.host.filesystem.walk import Directory, Nowhere, Walk
 
 ENTRIES_AT_MOST: Final = 50_000  # of one directory; a user can make as many as the disk takes
 

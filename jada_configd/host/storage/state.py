@@ -14,11 +14,11 @@ from typing import Any, Final
 from jada_configd.core.actions import digest
 from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError
-from jada_configd.host import private
-from jada_configd.host.complaints import complaint
-from jada_configd.host.locks import Lock, lock
-from jada_configd.host.shelf import Shelf
-from jada_configd.host.walk import Directory, Nowhere
+from jada_configd.host.filesystem.complaints import complaint
+from jada_configd.host.filesystem.walk import Directory, Nowhere
+from jada_configd.host.storage import private
+from jada_configd.host.storage.locks import Lock, lock
+from jada_configd.host.storage.shelf import Shelf
 
 __all__ = ["Lock", "StateDirectory", "lock"]
 

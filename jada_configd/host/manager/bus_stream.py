@@ -15,7 +15,7 @@ from jeepney.auth import BEGIN, AuthenticationError, Authenticator
 from jeepney.bus import get_connectable_addresses
 from jeepney.low_level import Header, HeaderFields, Message, calc_msg_size
 
-from jada_configd.host.routes import Gone, Silent
+from jada_configd.host.manager.routes import Gone, Silent
 
 _HEADER_BYTES: Final = 16  # what tells a message's size (D-Bus specification, message format)
 _READ_BYTES: Final = 1 << 16

@@ -9,10 +9,10 @@ from typing import Final
 
 from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError, TooMany
-from jada_configd.host.complaints import complaint
-from jada_configd.host.ground import TRUSTED
-from jada_configd.host.litter import list_entries
-from jada_configd.host.walk import Directory, Nowhere, Walk, components
+from jada_configd.host.filesystem.complaints import complaint
+from jada_configd.host.filesystem.ground import TRUSTED
+from jada_configd.host.filesystem.litter import list_entries
+from jada_configd.host.filesystem.walk import Directory, Nowhere, Walk, components
 
 MATCHES_AT_MOST: Final = 10_000
 MATCHES_OF_ONE_USER: Final = 1_000

@@ -4,8 +4,8 @@ import errno
 import os
 from typing import Final
 
-from jada_configd.host.inotify import DIRECTORY, FILE, Inotify, limit
-from jada_configd.host.places import Place
+from jada_configd.host.watching.inotify import DIRECTORY, FILE, Inotify, limit
+from jada_configd.host.watching.places import Place
 
 # What is gone, or something else by now, has an event under way.
 _PASSING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})

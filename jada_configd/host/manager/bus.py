@@ -14,8 +14,8 @@ from typing import Any, Final, TypeAlias
 from jeepney import DBusAddress, MessageType, new_method_call
 from jeepney.low_level import Header, HeaderFields, Message
 
-from jada_configd.host.bus_stream import BusStream
-from jada_configd.host.routes import Declined, Gone
+from jada_configd.host.manager.bus_stream import BusStream
+from jada_configd.host.manager.routes import Declined, Gone
 
 
 @dataclass(frozen=True, slots=True)

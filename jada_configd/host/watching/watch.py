@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeAlias
 
-from jada_configd.host.inotify import FILE, IGNORED, OVERFLOW, WRITTEN, Inotify
-from jada_configd.host.places import Place, Step, step_of
-from jada_configd.host.wakeup import Wakeup
-from jada_configd.host.watches import Watches
+from jada_configd.host.watching.inotify import FILE, IGNORED, OVERFLOW, WRITTEN, Inotify
+from jada_configd.host.watching.places import Place, Step, step_of
+from jada_configd.host.watching.wakeup import Wakeup
+from jada_configd.host.watching.watches import Watches
 
 # The hops on one component, links and what they lead through: what a user's links can cost.
 _MOST_HOPS: Final = 200

@@ -1,7 +1,7 @@
 """Files of the real machine: read with their metadata, listed by pattern, replaced and removed.
 
-The way to a file is `host/walk.py`'s and whose it may be `host/ground.py`'s; how one is replaced
-without a loss is `host/replace.py`'s.
+The way to a file is `walk.py`'s and whose it may be `ground.py`'s; how one is replaced
+without a loss is `replace.py`'s.
 """
 
 import os
@@ -12,11 +12,11 @@ from typing import Self
 from jada_configd.core.actions import RemoveFile, ReplaceFile
 from jada_configd.core.seams import Content, FileFact, Missing, Unreadable
 from jada_configd.errors import HostError
-from jada_configd.host import litter, patterns, reading, replace
-from jada_configd.host.mounts import Mounts
-from jada_configd.host.trust import trust
-from jada_configd.host.walk import End, Nowhere, Walk
-from jada_configd.host.writers import Writers
+from jada_configd.host.filesystem import litter, patterns, reading, replace
+from jada_configd.host.filesystem.mounts import Mounts
+from jada_configd.host.filesystem.trust import trust
+from jada_configd.host.filesystem.walk import End, Nowhere, Walk
+from jada_configd.host.filesystem.writers import Writers
 
 
 class Files:

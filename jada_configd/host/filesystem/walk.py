@@ -1,6 +1,6 @@
 """Walks to a file component by component, by directory descriptors, and asks whose each hop is.
 
-`host/ground.py` decides; this file only looks. What is done at the end of the way is the callers'.
+`ground.py` decides; this file only looks. What is done at the end of the way is the callers'.
 Nothing that a user can swap in between matters: each hop is judged by its own descriptor.
 """
 
@@ -15,11 +15,11 @@ from typing import Final, Self
 
 from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError, Refused
-from jada_configd.host.complaints import complaint
-from jada_configd.host.ground import Ground, Link
-from jada_configd.host.kernel import SameMount
-from jada_configd.host.mounts import Mounts, UnknownMount
-from jada_configd.host.trust import Trust
+from jada_configd.host.filesystem.complaints import complaint
+from jada_configd.host.filesystem.ground import Ground, Link
+from jada_configd.host.filesystem.kernel import SameMount
+from jada_configd.host.filesystem.mounts import Mounts, UnknownMount
+from jada_configd.host.filesystem.trust import Trust
 
 LINKS_AT_MOST: Final = 40  # as the kernel itself (path_resolution(7))
 HOPS_AT_MOST: Final = 200  # a user's links can make a path that takes a second to walk

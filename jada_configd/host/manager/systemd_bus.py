@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from jada_configd.core.actions import How
-from jada_configd.host.bus import (
+from jada_configd.host.manager.bus import (
     MESSAGE_BUS,
     Bus,
     Reply,
@@ -18,7 +18,7 @@ from jada_configd.host.bus import (
     message_bus_address,
     private_address,
 )
-from jada_configd.host.routes import (
+from jada_configd.host.manager.routes import (
     Declined,
     Event,
     Gone,
@@ -26,7 +26,7 @@ from jada_configd.host.routes import (
     UnitChanged,
     UnitsReloaded,
 )
-from jada_configd.host.unit_facts import UnitLook, look_from_properties, unit_path
+from jada_configd.host.manager.unit_facts import UnitLook, look_from_properties, unit_path
 
 _SYSTEMD: Final = "org.freedesktop.systemd1"
 _MANAGER_PATH: Final = "/org/freedesktop/systemd1"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from jada_configd.host import attributes
-from jada_configd.host.complaints import complaint
-from jada_configd.host.walk import Directory
+from jada_configd.host.filesystem import attributes
+from jada_configd.host.filesystem.complaints import complaint
+from jada_configd.host.filesystem.walk import Directory
 
 LITTER: Final = re.compile(r"\..*\.jada-configd-[0-9a-f]{16}", re.DOTALL)
 _NAME_MAX: Final = 255  # bytes (limits.h)

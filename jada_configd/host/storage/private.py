@@ -12,12 +12,12 @@ from typing import Final
 
 from jada_configd.core.wording import escaped
 from jada_configd.errors import Refused
-from jada_configd.host.complaints import complaint
-from jada_configd.host.ground import STICKY, TRUSTED
-from jada_configd.host.mounts import Mounts
-from jada_configd.host.temporary import LITTER, temporary_name
-from jada_configd.host.trust import trust
-from jada_configd.host.walk import Directory, Nowhere, Walk, components
+from jada_configd.host.filesystem.complaints import complaint
+from jada_configd.host.filesystem.ground import STICKY, TRUSTED
+from jada_configd.host.filesystem.mounts import Mounts
+from jada_configd.host.filesystem.temporary import LITTER, temporary_name
+from jada_configd.host.filesystem.trust import trust
+from jada_configd.host.filesystem.walk import Directory, Nowhere, Walk, components
 
 _OTHERS: Final = 0o077
 _ON_THE_WAY: Final = 0o755

@@ -17,9 +17,9 @@ from typing import Final, Self
 
 from jada_configd.core.wording import escaped
 from jada_configd.errors import Busy, HostError, Refused
-from jada_configd.host import private
-from jada_configd.host.complaints import complaint
-from jada_configd.host.trust import trust
+from jada_configd.host.filesystem.complaints import complaint
+from jada_configd.host.filesystem.trust import trust
+from jada_configd.host.storage import private
 
 _DIRECTORY_MODE: Final = 0o755
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import IO, Final
 
 from jada_configd.core.actions import How
-from jada_configd.host.routes import Declined, Event, Gone, Silent, UnitsReloaded
-from jada_configd.host.unit_facts import SHOWN, UnitLook, job_path, look_from_show
+from jada_configd.host.manager.routes import Declined, Event, Gone, Silent, UnitsReloaded
+from jada_configd.host.manager.unit_facts import SHOWN, UnitLook, job_path, look_from_show
 
 _VERBS: Final[Mapping[How, str]] = {
     "reload": "reload",

@@ -12,7 +12,7 @@ import time
 from typing import Final
 
 from jada_configd.errors import HostError
-from jada_configd.host.mount_table import MountTable
+from jada_configd.host.watching.mount_table import MountTable
 
 # A share of one core, counted in wake-ups for nothing: so many at once, so many more in a second.
 # An editor that saves by backup, write and rename causes some five beside the one that matters.

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from jada_configd.core.actions import How
 from jada_configd.core.seams import UnitFact
 from jada_configd.errors import ManagerGone, UnitRefused
-from jada_configd.host.routes import (
+from jada_configd.host.manager.routes import (
     Declined,
     Event,
     Gone,
@@ -25,8 +25,8 @@ from jada_configd.host.routes import (
     UnitChanged,
     UnitsReloaded,
 )
-from jada_configd.host.unit_facts import UnitLook, is_unit_name, job_result, no_such_name
-from jada_configd.host.ways import Way, Ways
+from jada_configd.host.manager.unit_facts import UnitLook, is_unit_name, job_result, no_such_name
+from jada_configd.host.manager.ways import Way, Ways
 
 __all__ = ["Event", "JobEnded", "ManagerLost", "Systemd", "UnitChanged", "UnitsReloaded"]
 
@@ -264,17 +264,17 @@ def _ways(*, user: bool) -> Sequence[Way]:
     """Best first. What a route needs is imported when it is tried."""
 
     def message_bus(seconds: float) -> Route:
-        from jada_configd.host.systemd_bus import SystemdBus
+        from jada_configd.host.manager.systemd_bus import SystemdBus
 
         return SystemdBus.on_message_bus(user=user, seconds=seconds)
 
     def private_socket(seconds: float) -> Route:
-        from jada_configd.host.systemd_bus import SystemdBus
+        from jada_configd.host.manager.systemd_bus import SystemdBus
 
         return SystemdBus.on_private_socket(user=user, seconds=seconds)
 
     def systemctl(seconds: float) -> Route:
-        from jada_configd.host.systemctl import Systemctl
+        from jada_configd.host.manager.systemctl import Systemctl
 
         return Systemctl(user=user, seconds=seconds)
 

@@ -23,12 +23,12 @@ from typing import Final
 
 from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError, Stale
-from jada_configd.host import kernel, reading
-from jada_configd.host.attributes import attributes
-from jada_configd.host.complaints import complaint
-from jada_configd.host.temporary import Temporary, mark
-from jada_configd.host.walk import Directory, End
-from jada_configd.host.writers import Writers, await_none
+from jada_configd.host.filesystem import kernel, reading
+from jada_configd.host.filesystem.attributes import attributes
+from jada_configd.host.filesystem.complaints import complaint
+from jada_configd.host.filesystem.temporary import Temporary, mark
+from jada_configd.host.filesystem.walk import Directory, End
+from jada_configd.host.filesystem.writers import Writers, await_none
 
 UNSUPPORTED: Final = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 _ROUNDS: Final = 16  # that somebody renames between two system calls of ours so often is no race

@@ -6,8 +6,8 @@ from typing import Final
 
 from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError, Refused, Stale
-from jada_configd.host.complaints import complaint
-from jada_configd.host.walk import End
+from jada_configd.host.filesystem.complaints import complaint
+from jada_configd.host.filesystem.walk import End
 
 BYTES_AT_MOST: Final = 8 * 1024 * 1024
 _TRIES: Final = 4

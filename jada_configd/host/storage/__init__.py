@@ -1,0 +1,1 @@
+"""The program's own directories: what it keeps there, and the locks that stand in them."""
