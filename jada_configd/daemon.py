@@ -136,9 +136,8 @@ class Daemon:
         """Files, drop-ins and their daemon-reload, before any service that we hold starts."""
         end_ns = time.monotonic_ns() + FIRST_PASS_NS
         self._loop.turn(0)
-        files = ("settings", "unit-dropin")
         while (
-            (self._loop.under_way(*files) or self._loop.blocked())
+            (self._loop.under_way(early=True) or self._loop.blocked())
             and time.monotonic_ns() < end_ns
             and not self._signals.told_to_stop()
         ):

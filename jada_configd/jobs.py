@@ -6,8 +6,8 @@ from typing import Final
 
 from jada_configd.core.actions import How, StartJob
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.model import ResourceId
 from jada_configd.core.report import ServiceApplied
+from jada_configd.core.resources import service_of
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
 
@@ -43,14 +43,14 @@ class Jobs:
         fields = owed.fields if owed is not None else ()
         self._jobs[job] = _Job(action.unit, action.how, time.monotonic_ns(), fields)
         # systemd may show a unit without its job before it tells how that has ended.
-        self._reconciler.at_work.add(_service(action.unit))
+        self._reconciler.at_work.add(service_of(action.unit))
 
     def ended(self, job: str, result: str, now_ns: int) -> ServiceApplied | None:
         """A job has ended so; None where it was none of ours."""
         ours = self._jobs.pop(job, None)
         if ours is None:
             return None
-        self._reconciler.at_work.discard(_service(ours.unit))
+        self._reconciler.at_work.discard(service_of(ours.unit))
         self._judge(ours, result, now_ns)
         took = (now_ns - ours.at_ns) / 1e9
         return ServiceApplied(ours.unit, ours.how, result, ours.fields, took)
@@ -60,7 +60,7 @@ class Jobs:
         resting = self._reconciler.resting
         if result == "done":
             self._failures.pop(job.unit, None)
-            resting.pop(_service(job.unit), None)
+            resting.pop(service_of(job.unit), None)
             if job.how == "reload":
                 self._ledger.reloaded(job.unit, job.at_ns)
             else:
@@ -69,8 +69,4 @@ class Jobs:
             return
         failures = self._failures.get(job.unit, 0)
         self._failures[job.unit] = failures + 1
-        resting[_service(job.unit)] = now_ns + min(REST_NS << min(failures, 10), REST_MOST_NS)
-
-
-def _service(unit: str) -> ResourceId:
-    return ResourceId("service", unit)
+        resting[service_of(job.unit)] = now_ns + min(REST_NS << min(failures, 10), REST_MOST_NS)

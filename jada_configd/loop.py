@@ -15,10 +15,10 @@ from jada_configd.apply import Writer
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Resource, ResourceId
 from jada_configd.core.report import Event, Reconciled, Report
-from jada_configd.core.resources import Scope, is_pattern, resolve, services_of
+from jada_configd.core.resources import Scope, is_pattern, resolve, service_of
 from jada_configd.core.schedule import Schedule
 from jada_configd.core.seams import Reader
-from jada_configd.core.specs import Policy, SettingsSpec
+from jada_configd.core.specs import Policy
 from jada_configd.core.status import Board, Last, state_of
 from jada_configd.errors import Busy, HostError
 from jada_configd.host.manager.systemd import (
@@ -65,7 +65,7 @@ class Loop:
     def __init__(
         self, world: World, tell: Callable[[Event], None], *, jobs_allowed: bool = True
     ) -> None:
-        self.board = Board()
+        self.board = Board({name: kind.noun for name, kind in KINDS.items()})
         self.schedule = Schedule(sweep_ns=SWEEP_NS)
         self.policy: Policy | None = None
         self.selector = selectors.DefaultSelector()
@@ -108,8 +108,8 @@ class Loop:
         self._jobs_allowed = True
         self._hold()
         now_ns = time.monotonic_ns()
-        services = (each for each in self._resources if each.kind == "service")
-        self.schedule.hint(services, now_ns, "startup")
+        waited = (each for each in self._resources if KINDS[each.kind].starts_jobs)
+        self.schedule.hint(waited, now_ns, "startup")
 
     def _resolve(self) -> None:
         """The policy against the host as it is now: globs, ceilings, what was left behind."""
@@ -132,7 +132,7 @@ class Loop:
         for resource in self._resources.values():
             for path in KINDS[resource.id.kind].watches(resource.spec):
                 self._by_path.setdefault(path, []).append(resource.id)
-            for unit in _units(resource):
+            for unit in KINDS[resource.id.kind].units(resource.spec):
                 self._by_unit.setdefault(unit, []).append(resource.id)
         if world.watcher is not None:
             patterns = (spec.path for spec in self.policy.settings if is_pattern(spec.path))
@@ -140,6 +140,9 @@ class Loop:
         if world.systemd is not None:
             world.systemd.follow(self._by_unit.keys())
         self._hold()
+        now = self._resources
+        others = [each for each, resource in before.items() if now.get(each) is not resource]
+        self.schedule.hint(others, time.monotonic_ns())  # "max" is another number, say
 
     def _forget_others(self) -> None:
         """Not at each resolution: a file of a pattern that is gone for a moment is known again."""
@@ -152,7 +155,7 @@ class Loop:
         held = {
             each: resource
             for each, resource in self._resources.items()
-            if self._jobs_allowed or each.kind != "service"
+            if self._jobs_allowed or not KINDS[each.kind].starts_jobs
         }
         new = held.keys() - self.board.entries.keys()
         self.board.hold(held)
@@ -240,7 +243,7 @@ class Loop:
     def _hint_unit(self, unit: str, now_ns: int) -> None:
         """Look at what a unit concerns; at what it reads, when that look can tell what it read."""
         for each in self._by_unit.get(unit, ()):
-            at_ns = now_ns + SETTLED_NS if each.kind == "settings" else now_ns
+            at_ns = now_ns if KINDS[each.kind].asks_manager else now_ns + SETTLED_NS
             self.schedule.hint((each,), at_ns)
 
     def _sweep(self) -> None:
@@ -300,16 +303,19 @@ class Loop:
             news = self.board.take(report, now)
             if report.result == "corrected":
                 self._time(report)
+                if KINDS[report.resource.id.kind].moves_ceilings:
+                    self._lost_match = True  # "max" is another number
+                    self.schedule.hint(self._managed(), now_ns)
             if news:
                 self._tell(Reconciled(report))
         asked = self._world.takeup.take_asked()
-        self.schedule.hint((ResourceId("service", unit) for unit in asked), now_ns)
+        self.schedule.hint(map(service_of, asked), now_ns)
 
     def _time(self, report: Report) -> None:
         took = max(0, report.corrected_ns - report.detected_ns) / 1e9
         change = next(iter(report.drift.changes), None)
         self.board.last = Last(time.strftime("%H:%M:%S"), change, took)
-        if report.resource.id.kind == "settings":
+        if not KINDS[report.resource.id.kind].asks_manager:
             self.board.corrected.append(took)
 
     # ---- how things stand
@@ -333,33 +339,26 @@ class Loop:
 
     def holds_units(self) -> bool:
         """Whether the policy has anything to do with the service manager."""
-        return any(each.kind != "settings" for each in self._resources)
+        return bool(self._managed())
 
-    def under_way(self, *kinds: str) -> bool:
-        """Whether anything is on its way to being corrected; without kinds, a job counts too."""
-        if self.jobs.under_way() and not kinds:
+    def under_way(self, *, early: bool = False) -> bool:
+        """Whether anything is on its way to being corrected, or a job is.
+
+        `early`: only what has to be right before the services that we hold start.
+        """
+        if self.jobs.under_way() and not early:
             return True
-        reports = self.board.reports()
         return any(
             state_of(report) == "correcting"
-            for report in reports
-            if not kinds or report.resource.id.kind in kinds
+            for report in self.board.reports()
+            if not early or KINDS[report.resource.id.kind].early
         )
 
     def _managed(self) -> Collection[ResourceId]:
-        return [each for each in self._resources if each.kind != "settings"]
+        return [each for each in self._resources if KINDS[each.kind].asks_manager]
 
 
 def clock() -> str:
     """The moment as contract and journal write it: UTC, milliseconds."""
     now = time.time()
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
-
-
-def _units(resource: Resource) -> tuple[str, ...]:
-    """The units whose change is a reason to look at this resource."""
-    if isinstance(resource.spec, SettingsSpec):
-        # A process that starts reads its settings then: a look right after it is what later tells
-        # that it read right ones (core/ledger.py).
-        return resource.spec.services
-    return services_of(resource) or (resource.id.name,)

@@ -11,12 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.model import Observed, Resource
-from jada_configd.core.seams import Content
-from jada_configd.core.specs import SettingsSpec
+from jada_configd.core.model import ResourceId
 from jada_configd.errors import HostError
 from jada_configd.host.storage.state import StateDirectory
-from jada_configd.kinds.settings_json import Evidence
 
 _DEBTS = "ledger.json"
 _KNOWN = "known.json"
@@ -72,14 +69,9 @@ class Memory:
         """Keep a policy that loaded: it stays in force across restarts if a later one does not."""
         self._save(_POLICY, plain, sync=True)
 
-    def keep(self, resource: Resource, observed: Observed) -> None:
-        """Remember a settings file that is as declared, for the day when it is broken or lost."""
-        evidence = observed.evidence
-        if not isinstance(resource.spec, SettingsSpec) or not isinstance(evidence, Evidence):
-            return
-        fact = evidence.fact
-        if isinstance(fact, Content):
-            self._attempt(lambda: self.state().remember(str(resource.id), fact.data))
+    def keep(self, resource: ResourceId, content: bytes) -> None:
+        """Remember content that is as declared, for the day when it is broken or lost."""
+        self._attempt(lambda: self.state().remember(str(resource), content))
 
     def _load(self, name: str) -> Mapping[str, Any] | None:
         return self._attempt(lambda: self.state().load(name))

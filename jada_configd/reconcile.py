@@ -19,7 +19,6 @@ from jada_configd.core.plan import Plan, ordered, shown
 from jada_configd.core.report import Report
 from jada_configd.core.seams import Reader
 from jada_configd.core.settling import Settling
-from jada_configd.core.specs import SettingsSpec
 from jada_configd.errors import HostError, ManagerGone, Refused, Stale, Unable
 from jada_configd.kinds import KINDS
 from jada_configd.takeup import TakeUp
@@ -58,9 +57,9 @@ class Reconciler:
         ledger: Ledger,
         takeup: TakeUp,
         clock_ns: Callable[[], int],
-        keep: Callable[[Resource, Observed], None],
+        keep: Callable[[ResourceId, bytes], None],
     ) -> None:
-        """`keep` is told what was seen to be right, so that a broken file can go back to it."""
+        """`keep` is told content that was seen to be right: a broken file can go back to it."""
         self._reader = reader
         self._ledger = ledger
         self._takeup = takeup
@@ -156,10 +155,7 @@ class Reconciler:
         return self._settling.wait(str(look.resource.id), signature, look.at_ns)
 
     def _would_do(self, look: Look) -> tuple[str, ...]:
-        then = []
-        if look.plan.actions and isinstance(look.resource.spec, SettingsSpec):
-            specs = (self._takeup.services.get(unit) for unit in look.resource.spec.services)
-            then = [f"{spec.apply} {spec.unit}" for spec in specs if spec and spec.apply != "none"]
+        then = self._takeup.would_ask(look.resource) if look.plan.actions else ()
         return shown(look.plan.actions, then)
 
     # ---- apply and verify
@@ -273,8 +269,8 @@ class Reconciler:
 
     def _in_sync(self, look: Look) -> Report:
         resource = look.resource
-        if look.observed.vacant and resource.id.kind == "process-limits":
-            return _report(look, "in-sync")  # between two processes: what was begun may go on
+        if look.observed.interim:
+            return _report(look, "in-sync")
         if resource.id in self.at_work:  # a new process is there, and may not get ready
             return self._waits_for_end(look, "its job is under way")
         begun = self._begun.pop(resource.id, None)
@@ -294,9 +290,9 @@ class Reconciler:
         self._untaken.pop(resource.id, None)
         self._seen_wrong.pop(resource.id, None)
         self._ledger.right(str(resource.id), self._rules(resource), look.at_ns)
-        if resource.id.kind == "process-limits":
-            self._ledger.trying(resource.id.name, frozenset())
-        self._keep(resource, look.observed)
+        self._takeup.is_right(resource)
+        if look.observed.good is not None:
+            self._keep(resource.id, look.observed.good)
 
 
 def _carry_out(looks: Mapping[ResourceId, Look], writer: Writer) -> dict[ResourceId, Exception]:

@@ -11,7 +11,7 @@ from jada_configd.core.ledger import Ledger, debt_of
 from jada_configd.core.model import Drift, Resource, pointer
 from jada_configd.core.resources import services_of
 from jada_configd.core.seams import Owed, Reader
-from jada_configd.core.specs import DropIn, ServiceSpec, SettingsSpec
+from jada_configd.core.specs import DropIn, ProcessLimits, ServiceSpec, SettingsSpec
 from jada_configd.errors import HostError
 
 
@@ -67,6 +67,18 @@ class TakeUp:
             self._owe(spec if by_us else replace(spec, when="stale"), right_ns, done_ns, fields)
         self._ledger.end(str(resource.id))
         self.save()
+
+    def would_ask(self, resource: Resource) -> tuple[str, ...]:
+        """What a correction may be followed by, as an operator reads it."""
+        if not isinstance(resource.spec, SettingsSpec):
+            return ()
+        specs = (self.services.get(unit) for unit in resource.spec.services)
+        return tuple(f"{each.apply} {each.unit}" for each in specs if each and each.apply != "none")
+
+    def is_right(self, resource: Resource) -> None:
+        """Nothing is left that a restart was made for: for the next drift there may be another."""
+        if isinstance(resource.spec, ProcessLimits):
+            self._ledger.trying(resource.spec.unit, frozenset())
 
     def restart(self, unit: str, drift: Drift, now_ns: int) -> str | None:
         """Ask for a restart in place of what the kernel refused; None, or why there is none.

@@ -26,7 +26,7 @@ from jada_configd.core.actions import (
     digest,
 )
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.model import Observed, Resource
+from jada_configd.core.model import ResourceId
 from jada_configd.core.resources import Scope
 from jada_configd.core.seams import (
     Ceiling,
@@ -40,9 +40,7 @@ from jada_configd.core.seams import (
     UnitFact,
     Unreadable,
 )
-from jada_configd.core.specs import SettingsSpec
 from jada_configd.errors import HostError, ManagerGone, Refused, Stale, UnitRefused
-from jada_configd.kinds.settings_json import Evidence
 
 UNITS: Final = "/etc/systemd/system"
 SCOPE: Final = Scope(UNITS, managed=True)
@@ -484,15 +482,9 @@ class FakeHost:
 
     # ---- what the daemon keeps
 
-    def remember(self, resource: Resource, observed: Observed) -> None:
+    def remember(self, resource: ResourceId, content: bytes) -> None:
         """Keep last good content, as `memory.py` does."""
-        evidence = observed.evidence
-        if (
-            isinstance(resource.spec, SettingsSpec)
-            and isinstance(evidence, Evidence)
-            and isinstance(evidence.fact, Content)
-        ):
-            self.good[str(resource.id)] = evidence.fact.data
+        self.good[str(resource)] = content
 
     def effect(self) -> None:
         """Something lasting has been done; this may have been the last."""

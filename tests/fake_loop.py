@@ -11,9 +11,9 @@ from typing import Any, Final
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Resource, ResourceId
 from jada_configd.core.report import Report
-from jada_configd.core.resources import resolve, services_of
+from jada_configd.core.resources import resolve, service_of
 from jada_configd.core.schedule import GAP_NS, Schedule
-from jada_configd.core.specs import Policy, SettingsSpec
+from jada_configd.core.specs import Policy
 from jada_configd.kinds import KINDS
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
@@ -94,6 +94,8 @@ class FakeLoop:
         }
         self.schedule.hold(self.resources)
         self.schedule.hint(self.resources.keys() - before.keys(), self.host.now_ns, "startup")
+        others = [each for each, then in before.items() if self.resources.get(each) is not then]
+        self.schedule.hint(others, self.host.now_ns)
 
     # ---- turns
 
@@ -109,7 +111,14 @@ class FakeLoop:
             self.reports[report.resource.id] = report
         self.history += reports
         asked = self.takeup.take_asked()
-        self.schedule.hint((ResourceId("service", unit) for unit in asked), self.host.now_ns)
+        self.schedule.hint(map(service_of, asked), self.host.now_ns)
+        if any(
+            report.result == "corrected" and KINDS[report.resource.id.kind].moves_ceilings
+            for report in reports
+        ):
+            self._resolve()
+            managed = (each for each in self.resources if KINDS[each.kind].asks_manager)
+            self.schedule.hint(managed, self.host.now_ns)
         self.keep_known()
         return reports
 
@@ -130,7 +139,7 @@ class FakeLoop:
                 case UnitChanged():
                     self._hint(self._of_unit(each.unit))
                 case UnitsReloaded():
-                    self._hint(each for each in self.resources if each.kind != "settings")
+                    self._hint(each for each in self.resources if KINDS[each.kind].asks_manager)
                 case JobEnded():
                     self._judge(each.job, each.result)
                     self._hint(self._of_unit(each.job.unit))
@@ -190,16 +199,20 @@ class FakeLoop:
             self._resolve()
 
     def _of_unit(self, unit: str) -> list[ResourceId]:
-        return [each.id for each in self.resources.values() if unit in _units(each)]
+        return [
+            each.id
+            for each in self.resources.values()
+            if unit in KINDS[each.id.kind].units(each.spec)
+        ]
 
     def _job_accepted(self, job: Job) -> None:
         self._jobs.add(job.number)
-        self.reconciler.at_work.add(ResourceId("service", job.unit))
+        self.reconciler.at_work.add(service_of(job.unit))
 
     def _judge(self, job: Job, result: str) -> None:
         if job.number not in self._jobs:
             return
-        service = ResourceId("service", job.unit)
+        service = service_of(job.unit)
         self._jobs.discard(job.number)
         self.reconciler.at_work.discard(service)
         if result != "done":
@@ -211,12 +224,6 @@ class FakeLoop:
         else:
             self.ledger.restarted(job.unit, job.begun_ns)
         self.takeup.save()
-
-
-def _units(resource: Resource) -> tuple[str, ...]:
-    if isinstance(resource.spec, SettingsSpec):
-        return resource.spec.services
-    return services_of(resource) or (resource.id.name,)
 
 
 def _stored(plain: dict[str, Any]) -> dict[str, Any]:

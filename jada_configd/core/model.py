@@ -140,8 +140,10 @@ class Observed:
     `evidence` is material for the plan and never compared. `problem` is one sentence about what
     keeps the thing from being compared or mended; `note` one about a state that is nobody's fault.
     `unsettled` is a signature of content that may be in the middle of being written: it is not
-    drift until it has stood still. `vacant`: nothing is there to be held, so nothing can drift.
-    `pending`: the problem is that a place is not there yet, which is nobody's failure.
+    drift until it has stood still. `vacant`: nothing is there to be held, so nothing can drift;
+    `interim`: what was there has ended, and what was begun with it goes on with what follows.
+    `good` is content that is worth going back to. `pending`: the problem is that a place is not
+    there yet, which is nobody's failure.
     """
 
     fields: Mapping[Field, Value]
@@ -150,6 +152,8 @@ class Observed:
     note: str | None = None
     unsettled: str | None = None
     vacant: bool = False
+    interim: bool = False
+    good: bytes | None = None
     pending: bool = False
 
 

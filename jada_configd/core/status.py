@@ -1,6 +1,6 @@
 """How things stand: the last report of every resource, folded into one state and one reason."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -98,8 +98,12 @@ class Last:
 
 @dataclass(slots=True)
 class Board:
-    """The last report of every resource, counters and latencies; nothing is decided on them."""
+    """The last report of every resource, counters and latencies; nothing is decided on them.
 
+    `nouns`: what a resource of a kind is called where they are counted; of others nothing is said.
+    """
+
+    nouns: Mapping[str, str]
     entries: dict[ResourceId, _Entry] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     corrected: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
@@ -135,11 +139,10 @@ class Board:
         """`STATUS=`: one short line that an operator can act on."""
         if state != "in-sync":
             return f"{state}: {why}"
-        kinds = [resource.kind for resource in self.entries]
-        files = sum(kind in ("settings", "unit-dropin") for kind in kinds)
-        services = sum(kind == "service" for kind in kinds)
-        held = [count(files, "file")] + ([count(services, "service")] if services else [])
-        line = f"in sync: {', '.join(held)}"
+        named = Counter(self.nouns.get(resource.kind, "") for resource in self.entries)
+        held = [count(named[noun], noun) for noun in dict.fromkeys(self.nouns.values()) if noun]
+        told = [each for each in held if not each.startswith("0 ")] or held[:1]
+        line = f"in sync: {', '.join(told)}"
         if self.last is not None:
             what = escaped(pointer(self.last.change.field)) if self.last.change else "a lost file"
             line += f"; last correction {self.last.clock} {what} ({seconds(self.last.seconds)})"

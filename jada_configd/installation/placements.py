@@ -15,7 +15,7 @@ from jada_configd.installation import units
 from jada_configd.installation.shipped import shipped
 from jada_configd.installation.units import FROM_POLICY, NOTIFY_RELOAD, UNIT
 
-_HEADER: Final = b"# Written by jada-configd from "  # core/resources.py: header()
+_HEADER: Final = b"# Written by jada-configd from "  # core/resources/places.py: header()
 _MANUALS: Final = ("man1/jada-configd.1", "man5/jada-configd-policy.5")
 _CATALOGUE: Final = "/usr/local/lib/systemd/catalog/jada-configd.catalog"
 _ELSEWHERE: Final = (

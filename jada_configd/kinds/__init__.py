@@ -22,9 +22,17 @@ class Kind(Protocol[Spec_contra]):
     """One kind of resource, without state; all that it knows of the world comes by the reader."""
 
     name: ClassVar[str]
+    noun: ClassVar[str]  # what one is called where things are counted; "": it is part of another
+    early: ClassVar[bool]  # put right before the services that we hold start
+    asks_manager: ClassVar[bool]  # what it finds is, in part, what the service manager says
+    starts_jobs: ClassVar[bool]  # so it is looked at only when we are ready ourselves
+    moves_ceilings: ClassVar[bool]  # a correction may change what limits can be had at all
 
     def watches(self, spec: Spec_contra) -> tuple[str, ...]:
         """The paths whose change is a reason to look again."""
+
+    def units(self, spec: Spec_contra) -> tuple[str, ...]:
+        """The units whose change is a reason to look again."""
 
     def desired(self, spec: Spec_contra) -> Mapping[Field, Rule]:
         """What each owned field must be."""

@@ -41,10 +41,19 @@ class ProcessLimitsKind:
     """`process-limits:UNIT`."""
 
     name: ClassVar[str] = "process-limits"
+    noun: ClassVar[str] = ""
+    early: ClassVar[bool] = False
+    asks_manager: ClassVar[bool] = True
+    starts_jobs: ClassVar[bool] = False
+    moves_ceilings: ClassVar[bool] = False
 
     def watches(self, spec: ProcessLimits) -> tuple[str, ...]:
         """Nothing: a new main process is told by the service manager, the rest by the sweep."""
         return ()
+
+    def units(self, spec: ProcessLimits) -> tuple[str, ...]:
+        """Its own: it has another main process by then."""
+        return (spec.unit,)
 
     def desired(self, spec: ProcessLimits) -> Mapping[Field, Rule]:
         """Soft and hard, each a field."""
@@ -59,7 +68,7 @@ class ProcessLimitsKind:
         unit = reader.unit(spec.unit)
         process = reader.process(unit.main_pid) if unit.main_pid else None
         if process is None:
-            return Observed({}, vacant=True)
+            return Observed({}, vacant=True, interim=True)
         fields: dict[Field, Value] = {}
         reachable = {}
         problem = None

@@ -29,10 +29,19 @@ class ServiceKind:
     """`service:UNIT`."""
 
     name: ClassVar[str] = "service"
+    noun: ClassVar[str] = "service"
+    early: ClassVar[bool] = False
+    asks_manager: ClassVar[bool] = True
+    starts_jobs: ClassVar[bool] = True
+    moves_ceilings: ClassVar[bool] = False
 
     def watches(self, spec: ServiceSpec) -> tuple[str, ...]:
         """Nothing: the service manager tells of its units itself."""
         return ()
+
+    def units(self, spec: ServiceSpec) -> tuple[str, ...]:
+        """Itself."""
+        return (spec.unit,)
 
     def desired(self, spec: ServiceSpec) -> Mapping[Field, Rule]:
         """What runs has taken up what is on disk."""

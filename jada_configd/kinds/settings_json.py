@@ -28,10 +28,19 @@ class SettingsKind:
     """`settings:PATH`."""
 
     name: ClassVar[str] = "settings"
+    noun: ClassVar[str] = "file"
+    early: ClassVar[bool] = True
+    asks_manager: ClassVar[bool] = False
+    starts_jobs: ClassVar[bool] = False
+    moves_ceilings: ClassVar[bool] = False
 
     def watches(self, spec: SettingsSpec) -> tuple[str, ...]:
         """The file; the watcher sees to the directories and links on the way."""
         return (spec.path,)
+
+    def units(self, spec: SettingsSpec) -> tuple[str, ...]:
+        """Those that read it: a look after their start tells that it was right (core/ledger.py)."""
+        return spec.services
 
     def desired(self, spec: SettingsSpec) -> Mapping[Field, Rule]:
         """The rules, leaf by leaf, as the policy has them."""
@@ -100,7 +109,8 @@ def _read(spec: SettingsSpec, fact: Content, reader: Reader) -> Observed:
     fields = {field: _have(document, field, rule) for field, rule in spec.rules.items()}
     # An empty file counts as `{}`, but is also what a writer leaves that truncates and writes.
     empty = not fact.data.strip(b" \t\r\n\xef\xbb\xbf")
-    return Observed(fields, Evidence(fact, document), unsettled=signature if empty else None)
+    unsettled = signature if empty else None
+    return Observed(fields, Evidence(fact, document), unsettled=unsettled, good=fact.data)
 
 
 def _have(document: Document, field: Field, rule: Rule) -> Value:

@@ -43,10 +43,19 @@ class DropInKind:
     """`unit-dropin:UNIT`."""
 
     name: ClassVar[str] = "unit-dropin"
+    noun: ClassVar[str] = "file"
+    early: ClassVar[bool] = True
+    asks_manager: ClassVar[bool] = True
+    starts_jobs: ClassVar[bool] = False
+    moves_ceilings: ClassVar[bool] = False
 
     def watches(self, spec: DropIn) -> tuple[str, ...]:
         """Our drop-in."""
         return (spec.path,)
+
+    def units(self, spec: DropIn) -> tuple[str, ...]:
+        """Its own."""
+        return (spec.unit,)
 
     def desired(self, spec: DropIn) -> Mapping[Field, Rule]:
         """Each line of the file, and each limit as systemd must have loaded it."""

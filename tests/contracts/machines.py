@@ -13,14 +13,12 @@ from typing import Final, Protocol
 
 from jada_configd.apply import Writer
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.model import Observed, Resource, ResourceId
-from jada_configd.core.seams import Ceiling, Content, ProcessFact, Reader
+from jada_configd.core.model import ResourceId
+from jada_configd.core.seams import Ceiling, ProcessFact, Reader
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.machine import MachineReader, MachineWriter
 from jada_configd.host.storage.state import StateDirectory
-from jada_configd.kinds.settings_json import Evidence
 from tests.fake_host import FakeHost, Unit
-from tests.kinds.worlds import settings_spec
 
 UID: Final = os.geteuid()
 GID: Final = os.getegid()
@@ -102,10 +100,8 @@ class Fake:
         )
 
     def remember(self, resource: str, data: bytes) -> None:
-        path = resource.partition(":")[2]
-        fact = Content(path, path, data, 0o600, 0, 0, 1, 1, 0)
-        held = Resource(ResourceId("settings", path), settings_spec(path), "enforce", "policy:1")
-        self.host.remember(held, Observed({}, Evidence(fact)))
+        kind, _, path = resource.partition(":")
+        self.host.remember(ResourceId(kind, path), data)
 
     def evidence(self) -> list[bytes]:
         return [content for _, content in self.host.evidence]

@@ -20,6 +20,7 @@ from jada_configd.core.status import (
 FILE = ResourceId("settings", "/home/ubuntu/.claude/settings.json")
 AGENT = ResourceId("service", "jada-agent.service")
 LIMITS = ResourceId("unit-dropin", "jada-agent.service")
+NOUNS = {"settings": "file", "unit-dropin": "file", "process-limits": "", "service": "service"}
 MODEL = Change(("model",), "haiku", "sonnet")
 
 
@@ -110,7 +111,7 @@ def test_hostile_names_are_escaped_in_the_reason() -> None:
 
 
 def board(*reports: Report) -> Board:
-    board = Board()
+    board = Board(NOUNS)
     for each in reports:
         board.take(each, "2026-11-20T20:00:00.000Z")
     return board
@@ -183,7 +184,7 @@ def test_what_is_news(first: Report, then: Report, *, news: bool) -> None:
 
 
 def test_the_first_report_of_a_resource_is_news() -> None:
-    assert Board().take(report("in-sync"), "now")
+    assert Board(NOUNS).take(report("in-sync"), "now")
 
 
 def test_a_number_that_cannot_be_printed_is_compared_all_the_same() -> None:
@@ -208,7 +209,7 @@ def test_corrections_and_new_failures_are_counted() -> None:
 
 
 def test_a_resource_is_as_it_is_since_its_state_changed() -> None:
-    held = Board()
+    held = Board(NOUNS)
     times = ["1", "2", "3", "4", "5"]
     for said, now in zip(
         (

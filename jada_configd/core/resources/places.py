@@ -1,0 +1,37 @@
+"""Where resources stand on a host, and what every file of ours begins with."""
+
+from dataclasses import dataclass
+
+from jada_configd.core.seams import Reader
+from jada_configd.core.specs import Policy
+from jada_configd.errors import HostError, TooMany
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where units have their drop-ins; whether service manager and processes are looked at."""
+
+    unit_directory: str
+    managed: bool
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path has a wildcard (glob(7))."""
+    return any(wildcard in path for wildcard in "*?[")
+
+
+def matches(pattern: str, reader: Reader, troubles: list[str]) -> tuple[str, ...]:
+    """What a pattern comes to; as much as was found where it cannot be followed to its end."""
+    try:
+        return reader.glob(pattern)
+    except TooMany as error:
+        troubles.append(str(error))
+        return error.found
+    except HostError as error:
+        troubles.append(str(error))
+        return ()
+
+
+def header(policy: Policy) -> str:
+    """The comment with which every file of ours begins."""
+    return f"Written by jada-configd from {policy.path}; what is changed here is put right again."
