@@ -12,9 +12,9 @@ from jada_configd.core.actions import (
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.seams import Ceiling, FileFact, Owed, ProcessFact, UnitFact
 from jada_configd.errors import ManagerGone
-from jada_configd.host import processes
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.manager.systemd import Systemd
+from jada_configd.host.processes import ceilings, facts, limits
 from jada_configd.host.storage.state import StateDirectory
 
 
@@ -56,12 +56,12 @@ class MachineReader:
 
     def process(self, pid: int) -> ProcessFact | None:
         """The live process."""
-        return processes.process(pid)
+        return facts.process(pid)
 
     def ceiling(self, limit: str) -> Ceiling | None:
         """The most that a service can be given here."""
         manager_pid = 1 if self._systemd is None else self._systemd.manager_pid()
-        return processes.ceiling(limit, manager_pid)
+        return ceilings.ceiling(limit, manager_pid)
 
     def last_good(self, resource: str) -> bytes | None:
         """The last content that was as declared."""
@@ -107,7 +107,7 @@ class MachineWriter:
 
     def set_process_limit(self, action: SetProcessLimit) -> None:
         """prlimit(2) on the very process that was looked at."""
-        processes.set_limit(action)
+        limits.set_limit(action)
 
     def start_job(self, action: StartJob) -> None:
         """Start a job; its end is an event."""

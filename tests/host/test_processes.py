@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from jada_configd.core.actions import SetProcessLimit
 from jada_configd.core.seams import Ceiling, LimitPair, ProcessFact
 from jada_configd.errors import Refused, Stale, Unable
-from jada_configd.host import processes
 from jada_configd.host.manager.unit_facts import LIMITS
-from jada_configd.host.processes import Stat, parse_limits, parse_stat, parse_status
+from jada_configd.host.processes import ceilings, facts, limits, procfs, usage
+from jada_configd.host.processes.limits import parse_limits
+from jada_configd.host.processes.procfs import Stat, parse_stat, parse_status
 
 # A kernel 6.1 on a server, a value of 20 digits in it, and the last column missing twice, as it is.
 DEBIAN_12 = """\
@@ -70,10 +71,10 @@ values = st.none() | st.integers(0, (1 << 64) - 2)
 pairs = st.tuples(values, values)
 
 
-def proc_text(limits: Mapping[str, LimitPair]) -> str:
+def proc_text(pairs: Mapping[str, LimitPair]) -> str:
     """`/proc/pid/limits` as fs/proc/base.c prints it."""
     lines = ["Limit                     Soft Limit           Hard Limit           Units     "]
-    for name, pair in limits.items():
+    for name, pair in pairs.items():
         soft, hard = ("unlimited" if value is None else str(value) for value in pair)
         lines.append(f"{KERNEL_WORDS[name]:<25} {soft:<20} {hard:<20} {'units':<10}")
     return "\n".join([*lines, ""])
@@ -89,7 +90,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def looked_at(child: subprocess.Popen[bytes]) -> ProcessFact:
-    fact = processes.process(child.pid)
+    fact = facts.process(child.pid)
     assert fact is not None
     return fact
 
@@ -98,17 +99,17 @@ def looked_at(child: subprocess.Popen[bytes]) -> ProcessFact:
 
 
 def test_limits_are_read_as_the_kernel_writes_them() -> None:
-    limits = parse_limits(DEBIAN_12)
-    assert limits.keys() == set(LIMITS)
-    assert limits["nofile"] == (1024, 524288)
-    assert limits["core"] == (0, None)
-    assert limits["nice"] == (0, 0)
-    assert limits["data"] == (None, 18446744073709551614)
+    found = parse_limits(DEBIAN_12)
+    assert found.keys() == set(LIMITS)
+    assert found["nofile"] == (1024, 524288)
+    assert found["core"] == (0, None)
+    assert found["nice"] == (0, 0)
+    assert found["data"] == (None, 18446744073709551614)
 
 
-@given(limits=st.dictionaries(st.sampled_from(LIMITS), pairs))
-def test_limits_that_are_written_are_read_back(limits: dict[str, LimitPair]) -> None:
-    assert parse_limits(proc_text(limits)) == limits
+@given(written=st.dictionaries(st.sampled_from(LIMITS), pairs))
+def test_limits_that_are_written_are_read_back(written: dict[str, LimitPair]) -> None:
+    assert parse_limits(proc_text(written)) == written
 
 
 @given(text=st.text() | st.lists(st.sampled_from(DEBIAN_12.splitlines())).map("\n".join))
@@ -133,12 +134,12 @@ def test_a_line_that_makes_no_sense_is_left_out(line: str) -> None:
 
 @given(name=st.binary(max_size=64))
 def test_whatever_a_process_calls_itself_its_start_is_read(name: bytes) -> None:
-    assert parse_stat(STAT.replace(b"%b", name)) == Stat(name, "S", 88123, 4194560)
+    assert parse_stat(STAT.replace(b"%b", name)) == Stat(name, "S", 1, 4194560, 9, 88123)
 
 
 @pytest.mark.parametrize("name", [b"a) R 1 (b", b"(sleep)", b")", b"", b"a\nb c", b"\xff"])
 def test_brackets_and_blanks_in_a_name_are_no_fields(name: bytes) -> None:
-    assert parse_stat(STAT.replace(b"%b", name)) == Stat(name, "S", 88123, 4194560)
+    assert parse_stat(STAT.replace(b"%b", name)) == Stat(name, "S", 1, 4194560, 9, 88123)
 
 
 @given(text=st.binary())
@@ -175,16 +176,16 @@ def test_a_live_process_is_told_whole(sleeper: subprocess.Popen[bytes]) -> None:
 def test_what_has_ended_is_none_a_zombie_included() -> None:
     child = subprocess.Popen(["true"])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert processes.process(child.pid) is None
+    assert facts.process(child.pid) is None
     child.wait()
-    assert processes.process(child.pid) is None
+    assert facts.process(child.pid) is None
 
 
 def test_others_processes_can_be_looked_at_and_what_never_was_is_none() -> None:
-    first = processes.process(1)
+    first = facts.process(1)
     assert first is not None
     assert first.uid == 0
-    assert processes.process(2**22 + 1) is None  # beyond PID_MAX_LIMIT, proc(5)
+    assert facts.process(2**22 + 1) is None  # beyond PID_MAX_LIMIT, proc(5)
 
 
 FORKED = 0x400040  # sched.h: PF_FORKNOEXEC, and one that does not matter
@@ -222,7 +223,7 @@ def test_a_child_that_systemd_has_only_forked_is_told_from_a_service(
     program: str | None,
     starting: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
-    assert processes._is_starting(Stat(name, "S", 1, flags), command, program) is starting
+    assert facts._is_starting(Stat(name, "S", 1, flags, 0, 1), command, program) is starting
 
 
 def test_only_a_program_of_roots_has_a_name(tmp_path: Path) -> None:
@@ -232,7 +233,7 @@ def test_only_a_program_of_roots_has_a_name(tmp_path: Path) -> None:
         os.chown(program, 12345, -1)
     with subprocess.Popen([program, "1000"]) as service:
         try:
-            assert processes._program(service.pid) == ""
+            assert facts._program(service.pid) == ""
             assert not looked_at(service).starting
         finally:
             service.kill()
@@ -249,7 +250,7 @@ def test_a_limit_is_set_on_the_process_that_was_looked_at(
     sleeper: subprocess.Popen[bytes],
 ) -> None:
     fact = looked_at(sleeper)
-    processes.set_limit(lower(fact))
+    limits.set_limit(lower(fact))
     assert looked_at(sleeper).limits["nofile"] == (64, fact.limits["nofile"][1])
     others = looked_at(sleeper).limits.items() - fact.limits.items()
     assert {name for name, _ in others} == {"nofile"}
@@ -258,7 +259,7 @@ def test_a_limit_is_set_on_the_process_that_was_looked_at(
 @pytest.mark.parametrize("limit", LIMITS)
 def test_every_limit_can_be_set_to_what_it_is(sleeper: subprocess.Popen[bytes], limit: str) -> None:
     fact = looked_at(sleeper)
-    processes.set_limit(SetProcessLimit(fact.pid, fact.started, limit, *fact.limits[limit]))
+    limits.set_limit(SetProcessLimit(fact.pid, fact.started, limit, *fact.limits[limit]))
     assert looked_at(sleeper).limits == fact.limits
 
 
@@ -267,7 +268,7 @@ def test_a_pid_that_has_passed_to_another_process_is_stale(
 ) -> None:
     fact = looked_at(sleeper)
     with pytest.raises(Stale, match=f"process {fact.pid} is not the one that was looked at"):
-        processes.set_limit(lower(replace(fact, started=fact.started - 1)))
+        limits.set_limit(lower(replace(fact, started=fact.started - 1)))
     assert looked_at(sleeper).limits == fact.limits
 
 
@@ -276,10 +277,10 @@ def test_a_process_that_has_gone_is_stale(sleeper: subprocess.Popen[bytes]) -> N
     sleeper.kill()
     os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
     with pytest.raises(Stale):  # a zombie
-        processes.set_limit(lower(fact))
+        limits.set_limit(lower(fact))
     sleeper.wait()
     with pytest.raises(Stale, match="has gone"):
-        processes.set_limit(lower(fact))
+        limits.set_limit(lower(fact))
 
 
 def test_a_process_that_ends_meanwhile_is_stale(
@@ -293,7 +294,7 @@ def test_a_process_that_ends_meanwhile_is_stale(
 
     monkeypatch.setattr(resource, "prlimit", ends)
     with pytest.raises(Stale, match="has ended meanwhile"):
-        processes.set_limit(lower(fact))
+        limits.set_limit(lower(fact))
 
 
 def test_a_refusal_names_the_capability(
@@ -304,7 +305,7 @@ def test_a_refusal_names_the_capability(
 
     monkeypatch.setattr(resource, "prlimit", refuses)
     with pytest.raises(Refused, match=r"give process \d+ nofile 64:\S+ without CAP_SYS_RESOURCE"):
-        processes.set_limit(lower(looked_at(sleeper)))
+        limits.set_limit(lower(looked_at(sleeper)))
 
 
 @pytest.mark.parametrize(("soft", "hard"), [(65, 64), (1 << 63, None), (1 << 70, None)])
@@ -313,16 +314,16 @@ def test_a_value_that_no_kernel_takes_is_told(
 ) -> None:
     fact = looked_at(sleeper)
     with pytest.raises((Unable, Refused), match=str(soft)):
-        processes.set_limit(SetProcessLimit(fact.pid, fact.started, "nofile", soft, hard))
+        limits.set_limit(SetProcessLimit(fact.pid, fact.started, "nofile", soft, hard))
     assert looked_at(sleeper).limits == fact.limits
 
 
 def test_no_descriptor_is_left_open(sleeper: subprocess.Popen[bytes]) -> None:
     fact = looked_at(sleeper)
     before = len(list(Path("/proc/self/fd").iterdir()))
-    processes.set_limit(lower(fact))
+    limits.set_limit(lower(fact))
     with pytest.raises(Stale):
-        processes.set_limit(lower(replace(fact, started=0)))
+        limits.set_limit(lower(replace(fact, started=0)))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
@@ -335,11 +336,9 @@ def manager(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     text = {"1/status": "CapEff:\t000001ffffffffff\n", "9/status": "CapEff:\t0000000000000000\n"}
     for pid in (1, 9):
         text[f"{pid}/limits"] = proc_text({"nofile": (1024, 20000), "core": (0, None)})
-    monkeypatch.setattr(
-        processes, "_read", lambda pid, name: text.get(f"{pid}/{name}", "").encode()
-    )
+    monkeypatch.setattr(procfs, "read", lambda pid, name: text.get(f"{pid}/{name}", "").encode())
     (tmp_path / "nr_open").write_text("1048576\n")
-    monkeypatch.setattr(processes, "_NR_OPEN", str(tmp_path / "nr_open"))
+    monkeypatch.setattr(ceilings, "_NR_OPEN", str(tmp_path / "nr_open"))
     return text
 
 
@@ -350,24 +349,22 @@ def test_what_bounds_nofile_is_the_kernel_where_pid_1_may_raise_limits(
     manager: dict[str, str],
 ) -> None:
     reason = "fs.nr_open is 1048576, which sysctl can raise"
-    assert processes.ceiling("nofile") == Ceiling(1048576, reason)
-    assert processes.ceiling("core") is None
+    assert ceilings.ceiling("nofile") == Ceiling(1048576, reason)
+    assert ceilings.ceiling("core") is None
 
 
 def test_what_bounds_all_else_is_the_manager_that_may_not(manager: dict[str, str]) -> None:
     manager["1/status"] = "CapEff:\t000001fffeffffff\n"
-    assert processes.ceiling("nofile") == Ceiling(20000, f"PID 1 {OWN} can raise")
-    assert processes.ceiling("core") is None
+    assert ceilings.ceiling("nofile") == Ceiling(20000, f"PID 1 {OWN} can raise")
+    assert ceilings.ceiling("core") is None
     who = "the service manager (process 9)"
-    assert processes.ceiling("nofile", 9) == Ceiling(20000, f"{who} {OWN} can raise")
+    assert ceilings.ceiling("nofile", 9) == Ceiling(20000, f"{who} {OWN} can raise")
 
 
 def test_fs_nr_open_counts_where_it_is_less(manager: dict[str, str], tmp_path: Path) -> None:
     manager["1/status"] = "CapEff:\t0\n"
     (tmp_path / "nr_open").write_text("4096\n")
-    assert processes.ceiling("nofile") == Ceiling(
-        4096, "fs.nr_open is 4096, which sysctl can raise"
-    )
+    assert ceilings.ceiling("nofile") == Ceiling(4096, "fs.nr_open is 4096, which sysctl can raise")
 
 
 @pytest.mark.parametrize("status", ["", "CapEff:\tnone\n", "Name:\tx\n"])
@@ -376,6 +373,75 @@ def test_a_manager_that_does_not_show_itself_binds_nothing(
 ) -> None:
     manager["1/status"] = status
     kernel = Ceiling(1048576, "fs.nr_open is 1048576, which sysctl can raise")
-    assert processes.ceiling("nofile") == kernel
-    assert processes.ceiling("core") is None
-    assert processes.ceiling("core", 0) is None
+    assert ceilings.ceiling("nofile") == kernel
+    assert ceilings.ceiling("core") is None
+    assert ceilings.ceiling("core", 0) is None
+
+
+# ---- use
+
+
+HOARDER = (
+    "import sys; held = [open('/dev/null') for _ in range(int(sys.argv[1]))]; "
+    "print(flush=True); input()"
+)
+
+
+@pytest.fixture
+def hoarder() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has 100 files open beside its three streams."""
+    words = [sys.executable, "-S", "-E", "-c", HOARDER, "100"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        yield child
+        child.kill()
+
+
+def test_open_descriptors_are_counted(hoarder: subprocess.Popen[bytes]) -> None:
+    assert usage.open_descriptors(hoarder.pid) == 103
+    assert usage.in_use(hoarder.pid, "nofile") == 103
+
+
+def test_open_descriptors_are_counted_one_by_one_where_an_old_kernel_does_not_tell(
+    hoarder: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sizeless:
+        st_size = 0
+
+    monkeypatch.setattr(os, "stat", lambda _: Sizeless)
+    assert usage.open_descriptors(hoarder.pid) == 103
+
+
+def test_of_a_process_that_has_gone_nothing_is_counted() -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    for limit in LIMITS:
+        assert usage.in_use(child.pid, limit) is None
+
+
+def test_where_nobody_may_look_nothing_is_counted(
+    hoarder: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", refuses)
+    assert usage.open_descriptors(hoarder.pid) is None
+
+
+def test_what_counts_against_a_limit_is_told_in_its_own_unit(
+    hoarder: subprocess.Popen[bytes],
+) -> None:
+    status = parse_status(Path(f"/proc/{hoarder.pid}/status").read_text())
+    for limit, key in (("as", "VmSize"), ("data", "VmData"), ("stack", "VmStk")):
+        assert usage.in_use(hoarder.pid, limit) == int(status[key].split()[0]) * 1024
+    assert usage.in_use(hoarder.pid, "memlock") == 0
+    assert usage.in_use(hoarder.pid, "cpu") in range(5)
+
+
+def test_of_what_is_a_users_or_is_not_kept_nothing_is_told(
+    hoarder: subprocess.Popen[bytes],
+) -> None:
+    told = {each for each in LIMITS if usage.in_use(hoarder.pid, each) is not None}
+    assert told == {"nofile", "cpu", "as", "data", "memlock", "stack"}

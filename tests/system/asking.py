@@ -15,7 +15,6 @@ from dataclasses import asdict
 
 from jada_configd.core.actions import SetProcessLimit
 from jada_configd.errors import HostError, ManagerGone, UnitRefused
-from jada_configd.host import processes
 from jada_configd.host.manager import systemd as module
 from jada_configd.host.manager.systemd import (
     Event,
@@ -26,6 +25,7 @@ from jada_configd.host.manager.systemd import (
     UnitsReloaded,
 )
 from jada_configd.host.manager.ways import Way
+from jada_configd.host.processes import ceilings, facts, limits
 
 
 def only(*names: str) -> None:

@@ -450,15 +450,15 @@ systemd = Systemd(user=False)
 systemd.follow(["gated.service"])
 hear(systemd, lambda heard: systemd.unit("gated.service").main_pid)
 pid = systemd.unit("gated.service").main_pid
-forked = processes.process(pid)
-tells, processes._program = processes._program, lambda pid: None  # as without CAP_SYS_PTRACE
-untold = processes.process(pid)
-processes._program = tells
+forked = facts.process(pid)
+tells, facts._program = facts._program, lambda pid: None  # as without CAP_SYS_PTRACE
+untold = facts.process(pid)
+facts._program = tells
 with open("/run/gate", "w"):
     end = time.monotonic() + 10
-    while processes.process(pid).starting and time.monotonic() < end:
+    while facts.process(pid).starting and time.monotonic() < end:
         time.sleep(0.001)
-    service = processes.process(pid)
+    service = facts.process(pid)
 answer = [
     [forked.starting, untold.starting],
     [forked.limits["nofile"] == (100, 200), forked.started == service.started],
@@ -481,15 +481,15 @@ def test_a_limit_is_set_on_the_running_main_process_and_on_nothing_beyond_the_ce
         units,
         """
 systemd = Systemd(user=False)
-before = processes.process(systemd.unit("limited.service").main_pid)
+before = facts.process(systemd.unit("limited.service").main_pid)
 def give(soft, hard):
     action = SetProcessLimit(before.pid, before.started, "nofile", soft, hard)
     try:
-        processes.set_limit(action)
+        limits.set_limit(action)
     except HostError as error:
         return [type(error).__name__, str(error)]
-    return processes.process(before.pid).limits["nofile"]
-ceiling = processes.ceiling("nofile", systemd.manager_pid())
+    return facts.process(before.pid).limits["nofile"]
+ceiling = ceilings.ceiling("nofile", systemd.manager_pid())
 answer = [give(150, 200), give(100, 200), give(100, 1 << 40), ceiling.value, before.pid]
 """,
     )

@@ -1,0 +1,49 @@
+"""The most that a service can be given on this host, and what would raise it."""
+
+from typing import Final
+
+from jada_configd.core.seams import Ceiling, LimitValue
+from jada_configd.errors import Unable
+from jada_configd.host.processes import procfs
+from jada_configd.host.processes.limits import limits
+
+_CAP_SYS_RESOURCE: Final = 24  # linux/capability.h
+_NR_OPEN: Final = "/proc/sys/fs/nr_open"
+
+
+def ceiling(limit: str, manager_pid: int = 1) -> Ceiling | None:
+    """The most that a service can be given by the service manager with this PID, or None.
+
+    A process gets its limits from the service manager before it gives up privileges, so it is that
+    one's capability and hard limit that count (capabilities(7), getrlimit(2)); `nofile` never goes
+    beyond fs.nr_open (proc(5)).
+    """
+    bounds = []
+    if limit == "nofile" and (most := _nr_open()) is not None:
+        bounds.append(Ceiling(most, f"fs.nr_open is {most}, which sysctl can raise"))
+    if (hard := _hard_limit(limit, manager_pid)) is not None:
+        who = "PID 1" if manager_pid == 1 else f"the service manager (process {manager_pid})"
+        reason = f"{who} lacks CAP_SYS_RESOURCE, and its own hard limit of {limit} is {hard}"
+        bounds.append(Ceiling(hard, f"{reason}, which whoever starts it can raise"))
+    return min(bounds, key=lambda bound: bound.value or 0, default=None)
+
+
+def _hard_limit(limit: str, pid: int) -> LimitValue:
+    """The hard limit of a process that cannot go beyond it; None where nothing binds it."""
+    if pid <= 0:
+        return None
+    try:
+        capabilities = int(procfs.status(pid).get("CapEff", ""), 16)
+        if capabilities >> _CAP_SYS_RESOURCE & 1:
+            return None
+        return limits(pid).get(limit, (None, None))[1]
+    except (Unable, ValueError):
+        return None
+
+
+def _nr_open() -> int | None:
+    try:
+        with open(_NR_OPEN, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None

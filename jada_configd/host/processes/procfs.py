@@ -1,0 +1,99 @@
+"""The files of `/proc/PID` (proc(5)): reading one, and what stands in `stat` and `status`.
+
+The parsers are pure: text in, facts out.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from jada_configd.errors import Unable
+
+# Of /proc/pid/stat, numbered as in proc(5); the first after the name is the third.
+_PARENT_FIELD: Final = 4
+_FLAGS_FIELD: Final = 9
+_USER_TICKS_FIELD: Final = 14
+_SYSTEM_TICKS_FIELD: Final = 15
+_STARTED_FIELD: Final = 22
+_READ_BYTES: Final = 1 << 17  # all of each file but a boundless command line
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What `/proc/pid/stat` tells, as far as it matters here."""
+
+    name: bytes
+    state: str
+    parent: int
+    flags: int
+    ticks: int  # of processor time, in user and in kernel mode
+    started: int  # clock ticks since boot
+
+    @property
+    def is_over(self) -> bool:
+        """Whether only what is left of a process is there: a zombie, or not even that."""
+        return self.state in "ZXx"
+
+
+def parse_stat(text: bytes) -> Stat | None:
+    """`/proc/pid/stat`; the name may hold blanks and brackets. None: not to be read."""
+    before, bracket, after = text.rpartition(b")")
+    fields = after.split()
+    if not bracket or len(fields) <= _STARTED_FIELD - 3:
+        return None
+    numbers = [
+        fields[number - 3]
+        for number in (
+            _PARENT_FIELD,
+            _FLAGS_FIELD,
+            _USER_TICKS_FIELD,
+            _SYSTEM_TICKS_FIELD,
+            _STARTED_FIELD,
+        )
+    ]
+    if not all(map(bytes.isdigit, numbers)):
+        return None
+    parent, flags, user, system, started = map(int, numbers)
+    name = before.partition(b"(")[2]
+    return Stat(name, fields[0].decode(errors="replace"), parent, flags, user + system, started)
+
+
+def parse_status(text: str) -> Mapping[str, str]:
+    """`/proc/pid/status` as keys and values."""
+    lines = (line.partition(":") for line in text.splitlines())
+    return {key: value.strip() for key, colon, value in lines if colon}
+
+
+def stat(pid: int) -> Stat | None:
+    """None where there is no such process, or only what is left of one. Raises `Unable`."""
+    found = parse_stat(read(pid, "stat"))
+    return None if found is None or found.is_over else found
+
+
+def status(pid: int) -> Mapping[str, str]:
+    """Keys and values, none where the process has gone. Raises `Unable`."""
+    return parse_status(read(pid, "status").decode(errors="replace"))
+
+
+def read(pid: int, name: str) -> bytes:
+    """A file of `/proc/pid`, empty where the process has gone. Raises `Unable`."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+    except OSError as error:
+        raise Unable(f"/proc/{pid}/{name}: {error.strerror}") from error
+    try:
+        parts = []
+        left = _READ_BYTES
+        while left > 0 and (part := os.read(descriptor, left)):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+    except ProcessLookupError:
+        return b""
+    except OSError as error:
+        raise Unable(f"/proc/{pid}/{name}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
