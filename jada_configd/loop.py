@@ -13,14 +13,15 @@ from typing import Final
 
 from jada_configd.apply import Writer
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.model import Cause, Resource, ResourceId
+from jada_configd.core.model import Cause
 from jada_configd.core.report import Event, Reconciled, Report
-from jada_configd.core.resources import Scope, is_pattern, resolve, service_of
+from jada_configd.core.resources import Scope, service_of
 from jada_configd.core.schedule import Schedule
 from jada_configd.core.seams import Reader
 from jada_configd.core.specs import Policy
 from jada_configd.core.status import Board, Last, state_of
 from jada_configd.errors import Busy, HostError
+from jada_configd.holdings import Holdings
 from jada_configd.host.manager.systemd import (
     JobEnded,
     ManagerLost,
@@ -72,12 +73,10 @@ class Loop:
         self._world = world
         self._tell = tell
         self._jobs_allowed = jobs_allowed
-        self._resources: dict[ResourceId, Resource] = {}
-        self._by_path: dict[str, list[ResourceId]] = {}
-        self._by_unit: dict[str, list[ResourceId]] = {}
+        self._holdings = Holdings(world.reader, world.scope)
         self.jobs = Jobs(world.ledger, world.takeup, world.reconciler)
         self._manager_descriptor: int | None = None
-        self._troubles: dict[str, str] = {}
+        self._lock_trouble: str | None = None
         self._cleaned = False
         self._lost_match = False  # a pattern may match other files now
         self._not_before_ns = 0
@@ -108,53 +107,35 @@ class Loop:
         self._jobs_allowed = True
         self._hold()
         now_ns = time.monotonic_ns()
-        waited = (each for each in self._resources if KINDS[each.kind].starts_jobs)
+        waited = (each for each in self._holdings.resources if KINDS[each.kind].starts_jobs)
         self.schedule.hint(waited, now_ns, "startup")
 
     def _resolve(self) -> None:
-        """The policy against the host as it is now: globs, ceilings, what was left behind."""
         self._lost_match = False
         if self.policy is None:
             return
-        world = self._world
-        troubles: list[str] = []
-        resources = resolve(self.policy, world.reader, world.scope, troubles)
-        self._troubles.pop("resolve", None)
-        if troubles:
-            self._troubles["resolve"] = troubles[0]
+        others = self._holdings.resolve(self.policy)
+        if self._holdings.trouble is not None:
             self._resolve_again_ns = time.monotonic_ns() + RESOLVE_AGAIN_NS
-        before = self._resources
-        self._resources = {
-            each.id: before[each.id] if before.get(each.id) == each else each for each in resources
-        }
-        self._by_path = {}
-        self._by_unit = {}
-        for resource in self._resources.values():
-            for path in KINDS[resource.id.kind].watches(resource.spec):
-                self._by_path.setdefault(path, []).append(resource.id)
-            for unit in KINDS[resource.id.kind].units(resource.spec):
-                self._by_unit.setdefault(unit, []).append(resource.id)
-        if world.watcher is not None:
-            patterns = (spec.path for spec in self.policy.settings if is_pattern(spec.path))
-            world.watcher.watch({*self._by_path, *patterns})
-        if world.systemd is not None:
-            world.systemd.follow(self._by_unit.keys())
+        if self._world.watcher is not None:
+            self._world.watcher.watch(self._holdings.watched())
+        if self._world.systemd is not None:
+            self._world.systemd.follow(self._holdings.units())
         self._hold()
-        now = self._resources
-        others = [each for each, resource in before.items() if now.get(each) is not resource]
-        self.schedule.hint(others, time.monotonic_ns())  # "max" is another number, say
+        self.schedule.hint(others, time.monotonic_ns())
 
     def _forget_others(self) -> None:
         """Not at each resolution: a file of a pattern that is gone for a moment is known again."""
         units = (
             frozenset(spec.unit for spec in self.policy.services) if self.policy else frozenset()
         )
-        self._world.ledger.forget_others(frozenset(map(str, self._resources)), units)
+        held = frozenset(map(str, self._holdings.resources))
+        self._world.ledger.forget_others(held, units)
 
     def _hold(self) -> None:
         held = {
             each: resource
-            for each, resource in self._resources.items()
+            for each, resource in self._holdings.resources.items()
             if self._jobs_allowed or not KINDS[each.kind].starts_jobs
         }
         new = held.keys() - self.board.entries.keys()
@@ -213,10 +194,10 @@ class Loop:
             # second, not at each overflow.
             earliest_ns = max(now_ns, self._everything_ns + EVERYTHING_GAP_NS)
             self._everything_ns = min(earliest_ns, now_ns + EVERYTHING_GAP_NS)
-            self.schedule.hint(self._resources, self._everything_ns)
+            self.schedule.hint(self._holdings.resources, self._everything_ns)
             return
         for path in hints:
-            known = self._by_path.get(path)
+            known = self._holdings.at_path(path)
             if known is None:
                 self._lost_match = True
             else:
@@ -235,14 +216,12 @@ class Loop:
                         self.board.counters.service_applies += event.result == "done"
                         self._tell(applied)
                     self._hint_unit(event.unit, now_ns)
-                case UnitsReloaded():
-                    self.schedule.hint(self._managed(), now_ns)
-                case ManagerLost():
-                    self.schedule.hint(self._managed(), now_ns)
+                case UnitsReloaded() | ManagerLost():
+                    self.schedule.hint(self._holdings.asking_manager(), now_ns)
 
     def _hint_unit(self, unit: str, now_ns: int) -> None:
         """Look at what a unit concerns; at what it reads, when that look can tell what it read."""
-        for each in self._by_unit.get(unit, ()):
+        for each in self._holdings.of_unit(unit):
             at_ns = now_ns if KINDS[each.kind].asks_manager else now_ns + SETTLED_NS
             self.schedule.hint((each,), at_ns)
 
@@ -257,7 +236,8 @@ class Loop:
 
     def _resolve_again(self) -> bool:
         """Whether to follow patterns anew that could not be followed to their end."""
-        return "resolve" in self._troubles and time.monotonic_ns() >= self._resolve_again_ns
+        unfinished = self._holdings.trouble is not None
+        return unfinished and time.monotonic_ns() >= self._resolve_again_ns
 
     def _pass(self) -> None:
         now_ns = time.monotonic_ns()
@@ -266,10 +246,11 @@ class Loop:
         try:
             with self._world.pass_lock():
                 if not self._cleaned:  # with the lock held, no temporary file is in use
-                    self._world.clean_litter(self._by_path.keys())
+                    self._world.clean_litter(self._holdings.paths())
                     self._cleaned = True
                 due = self.schedule.take_due(now_ns)
-                batch = [(self._resources[each], cause) for each, cause in due.items()]
+                held = self._holdings.resources
+                batch = [(held[each], cause) for each, cause in due.items()]
                 reports = self._world.reconciler.reconcile(batch, self._world.writer)
         except Busy as busy:
             if self._world.watcher is None:  # a single pass has waited for the lock long enough
@@ -279,11 +260,11 @@ class Loop:
         except HostError as error:  # no lock to be had: the run-time directory is gone or full
             if self._world.watcher is None:
                 raise
-            self._troubles["lock"] = str(error)
+            self._lock_trouble = str(error)
             self._not_before_ns = now_ns + TROUBLE_RETRY_NS
             return
         self._busy_since_ns = None
-        self._troubles.pop("lock", None)
+        self._lock_trouble = None
         self._take(reports)
 
     def _wait_for_lock(self, busy: Busy, now_ns: int) -> None:
@@ -291,7 +272,7 @@ class Loop:
         self._busy_since_ns = self._busy_since_ns or now_ns
         blocked = now_ns >= self._busy_since_ns + BLOCKED_NS
         if blocked:
-            self._troubles["lock"] = f"nothing can be looked at: {busy}"
+            self._lock_trouble = f"nothing can be looked at: {busy}"
         self._not_before_ns = now_ns + (EVERYTHING_GAP_NS if blocked else LOCK_RETRY_NS)
 
     def _take(self, reports: Iterable[Report]) -> None:
@@ -305,7 +286,7 @@ class Loop:
                 self._time(report)
                 if KINDS[report.resource.id.kind].moves_ceilings:
                     self._lost_match = True  # "max" is another number
-                    self.schedule.hint(self._managed(), now_ns)
+                    self.schedule.hint(self._holdings.asking_manager(), now_ns)
             if news:
                 self._tell(Reconciled(report))
         asked = self._world.takeup.take_asked()
@@ -323,11 +304,12 @@ class Loop:
     def reports(self) -> list[Report]:
         """The last report of every resource, in the order of the policy."""
         entries = self.board.entries
-        return [entries[each].report for each in self._resources if each in entries]
+        return [entries[each].report for each in self._holdings.resources if each in entries]
 
     def troubles(self) -> list[str]:
         """What keeps the loop itself from its work, one sentence each."""
-        return list(self._troubles.values())
+        each = (self._holdings.trouble, self._lock_trouble)
+        return [trouble for trouble in each if trouble is not None]
 
     def blocked(self) -> bool:
         """Whether a pass is due that another one keeps from beginning."""
@@ -339,7 +321,7 @@ class Loop:
 
     def holds_units(self) -> bool:
         """Whether the policy has anything to do with the service manager."""
-        return bool(self._managed())
+        return bool(self._holdings.asking_manager())
 
     def under_way(self, *, early: bool = False) -> bool:
         """Whether anything is on its way to being corrected, or a job is.
@@ -353,9 +335,6 @@ class Loop:
             for report in self.board.reports()
             if not early or KINDS[report.resource.id.kind].early
         )
-
-    def _managed(self) -> Collection[ResourceId]:
-        return [each for each in self._resources if KINDS[each.kind].asks_manager]
 
 
 def clock() -> str:
