@@ -9,17 +9,16 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from jada_configd import __version__
 from jada_configd.assembly import Assembly
 from jada_configd.core.model import Cause
-from jada_configd.core.report import Event, PolicyLoaded, PolicyRejected, Standing
+from jada_configd.core.report import Event, Standing
 from jada_configd.core.snapshot import service_plain, snapshot
 from jada_configd.core.specs import Policy
 from jada_configd.core.status import State, overall
-from jada_configd.errors import PolicyError, ValidatorFailed
+from jada_configd.enforcement import NEVER_NS, PolicyInForce, PolicySource
 from jada_configd.host.signals import Signals
 from jada_configd.loop import clock
 
@@ -28,10 +27,6 @@ TELL_AFTER_NS: Final = 20_000_000  # what happens within is told together
 TELL_SHARE: Final = 20  # telling takes a twentieth of the time at most: 1,000 files are a long tale
 TROUBLE_NS: Final = 1_000_000_000  # then it is told, and tried, again
 TROUBLE_MOST_NS: Final = 30_000_000_000
-RETRY_POLICY_NS: Final = 1_000_000_000
-RETRY_POLICY_MOST_NS: Final = 30_000_000_000
-LOADED_WITHIN_NS: Final = 30_000_000_000  # a validator that takes longer is ended
-NEVER_NS: Final = 1 << 62
 
 
 class Notifier(Protocol):
@@ -53,27 +48,6 @@ class Notifier(Protocol):
         """How often a beat is expected, None where none is."""
 
 
-class PolicySource(Protocol):
-    """Where the policy comes from. Loading takes a while, so it is started and taken later."""
-
-    path: str
-
-    def start(self) -> None:
-        """Begin to load; what was begun before is given up."""
-
-    def fileno(self) -> int | None:
-        """Readable when it is loaded; None where nothing was begun."""
-
-    def take(self, seconds: float) -> Policy:
-        """The loaded policy; waits for it no longer than that. Raises `PolicyError`."""
-
-    def last_good(self) -> Policy | None:
-        """The last one that loaded, on this host and by this version."""
-
-    def revision(self) -> str | None:
-        """The revision of what stands on disk now, None where it cannot be read."""
-
-
 class Daemon:
     """Holds a policy until it is told to stop."""
 
@@ -88,18 +62,11 @@ class Daemon:
         """`tell` hears every event; `troubles` are those of who listens."""
         self._assembly = assembly
         self._loop = assembly.loop
-        self._source = source
+        self._policy = PolicyInForce(source, self._loop.selector, self._enforce, tell)
         self._notifier = notifier
         self._tell = tell
         self._troubles = troubles
         self._signals = Signals()
-        self._policy_error: str | None = None
-        self._policy_loaded = ""
-        self._rejected: str | None = None  # the revision on disk that did not load
-        self._seen: str | None = None
-        self._retry_ns = NEVER_NS
-        self._retries = 0
-        self._loaded_by_ns = NEVER_NS
         self._reloading = False
         self._reload_again = False
         self._told_of_trouble = 0  # so often in a row
@@ -119,8 +86,7 @@ class Daemon:
         """Run until SIGTERM or SIGINT; the exit status."""
         with self._signals:
             self._loop.selector.register(self._signals, selectors.EVENT_READ)
-            self._source.start()
-            self._take_policy("startup")
+            self._policy.start()
             self._first_pass()
             self._notifier.ready()
             # What has been made so far stays: the collector need not walk it ever again.
@@ -151,16 +117,16 @@ class Daemon:
             self._notifier.beat()
             self._beat_ns = now_ns + self._beat_every_ns
         passes, troubles = self._loop.board.counters.passes, self._loop.troubles()
-        due_ns = min(self._beat_ns, self._retry_ns, self._loaded_by_ns, self._keep_ns)
-        due_ns = min(due_ns, self._tell_ns or NEVER_NS)
+        due_ns = min(self._beat_ns, self._policy.due_ns(), self._keep_ns, self._tell_ns or NEVER_NS)
         readable = self._loop.turn(due_ns)
         now_ns = time.monotonic_ns()
-        if self._source.fileno() in readable or now_ns >= self._loaded_by_ns:
+        if self._policy.has_come(readable, now_ns):
+            self._policy.arrive()
             self._policy_arrived()
         if self._signals.take_reload():
             self._reload()
-        if now_ns >= self._retry_ns:
-            self._retry_policy(now_ns)
+        if self._policy.retry(now_ns):
+            self._policy_arrived()
         if self._loop.board.counters.passes != passes or self._loop.troubles() != troubles:
             soon_ns = max(now_ns + TELL_AFTER_NS, self._tell_not_before_ns)
             self._tell_ns = min(self._tell_ns or soon_ns, soon_ns)
@@ -185,28 +151,10 @@ class Daemon:
             return
         self._notifier.reloading()
         self._reloading = True
-        self._begin_loading()
-
-    def _begin_loading(self) -> None:
-        before = self._source.fileno()
-        if before is not None:
-            with suppress(KeyError):
-                self._loop.selector.unregister(before)
-        self._source.start()
-        descriptor = self._source.fileno()
-        if descriptor is None:
+        if self._policy.begin():
             self._policy_arrived()
-        else:
-            self._loop.selector.register(descriptor, selectors.EVENT_READ)
-            self._loaded_by_ns = time.monotonic_ns() + LOADED_WITHIN_NS
 
     def _policy_arrived(self) -> None:
-        descriptor = self._source.fileno()
-        if descriptor is not None:
-            with suppress(KeyError):
-                self._loop.selector.unregister(descriptor)
-        self._loaded_by_ns = NEVER_NS
-        self._take_policy("policy", seconds=0)
         self._loop.turn(0)
         if self._reloading:
             self._reloading = False
@@ -216,49 +164,10 @@ class Daemon:
             self._reload_again = False
             self._reload()
 
-    def _take_policy(self, cause: Cause, seconds: float = LOADED_WITHIN_NS / 1e9) -> None:
-        try:
-            policy = self._source.take(seconds)
-        except PolicyError as error:
-            self._reject(error)
-            if self._loop.policy is None:
-                good = self._source.last_good()
-                if good is not None:
-                    self._loop.enforce(good, cause)
-            return
-        self._policy_error = None
-        self._retry_ns = NEVER_NS
-        self._retries = 0
-        self._policy_loaded = clock()
+    def _enforce(self, policy: Policy, cause: Cause) -> Policy:
         policy = self._assembly.advise(policy)
         self._loop.enforce(policy, cause)
-        self._tell(PolicyLoaded(policy.path, policy.revision, policy.warnings))
-
-    def _reject(self, error: PolicyError) -> None:
-        text = "\n".join(error.messages)
-        if text != self._policy_error:
-            self._tell(PolicyRejected(self._source.path, error.messages))
-            self._retries = 0
-        self._policy_error = text
-        self._seen = self._source.revision()
-        # What was not even validated may load as it stands; what was rejected must have changed.
-        self._rejected = None if isinstance(error, ValidatorFailed) else self._seen
-        wait_ns = min(RETRY_POLICY_NS << min(self._retries, 10), RETRY_POLICY_MOST_NS)
-        self._retry_ns = time.monotonic_ns() + wait_ns
-
-    def _retry_policy(self, now_ns: int) -> None:
-        """A policy that did not load may have been mended; a half-written one stands not still."""
-        revision = self._source.revision()
-        if revision is not None and revision != self._rejected and revision == self._seen:
-            self._retry_ns = NEVER_NS
-            self._retries += 1
-            self._begin_loading()
-            return
-        changed = revision != self._seen
-        self._seen = revision
-        self._retries = 0 if changed else self._retries + 1
-        wait_ns = min(RETRY_POLICY_NS << min(self._retries, 10), RETRY_POLICY_MOST_NS)
-        self._retry_ns = now_ns + wait_ns
+        return policy
 
     # ---- how things stand
 
@@ -286,11 +195,11 @@ class Daemon:
             self._told_of_trouble = 0
 
     def _all_troubles(self) -> list[str]:
-        first = [self._policy_error.splitlines()[0]] if self._policy_error else []
+        first = self._policy.error.splitlines()[:1] if self._policy.error else []
         return [*first, *self._assembly.troubles(), *self._troubles()]
 
     def _snapshot(self, state: State, why: str) -> dict[str, Any]:
-        policy = self._loop.policy
+        policy = self._policy.policy
         return snapshot(
             self._loop.board,
             {
@@ -301,10 +210,10 @@ class Daemon:
                 "pid": os.getpid(),
                 "version": __version__,
                 "policy": {
-                    "path": self._source.path,
+                    "path": self._policy.path,
                     "revision": policy.revision if policy else None,
-                    "loaded": self._policy_loaded or None,
-                    "error": self._policy_error,
+                    "loaded": self._policy.loaded or None,
+                    "error": self._policy.error,
                     "warnings": list(policy.warnings) if policy else [],
                 },
             },

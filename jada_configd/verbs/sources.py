@@ -16,7 +16,7 @@ _NOTHING_BEGUN: Final = "no policy has been asked for"
 
 
 class DiskPolicy:
-    """The policy file of a daemon, validated in a short-lived child (`daemon.py: PolicySource`)."""
+    """The policy file of a daemon, validated in a short-lived child (`enforcement.py: PolicySource`)."""
 
     def __init__(self, options: argparse.Namespace, where: Directories, memory: Memory) -> None:
         self.path = options.policy or where.policy
