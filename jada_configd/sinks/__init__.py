@@ -22,21 +22,26 @@ class FanOut:
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = tuple(sinks)
-        self._failures: dict[Sink, str] = {}
+        self._failures: dict[Sink, tuple[type[Event], str]] = {}
 
     def handle(self, event: Event) -> None:
-        """Tell every sink; a failing one is a trouble to report, never an exception."""
+        """Tell every sink; a failing one is a trouble to report, never an exception.
+
+        The trouble lasts until the sink has taken an event of that sort: others it may pass over.
+        """
+        sort = type(event)
         for sink in self._sinks:
             try:
                 sink.handle(event)
             except Exception as error:  # noqa: BLE001 - whatever a sink does, the others are told
-                self._failures[sink] = str(error) or type(error).__name__
+                self._failures[sink] = sort, str(error) or type(error).__name__
             else:
-                self._failures.pop(sink, None)
+                if sink in self._failures and self._failures[sink][0] is sort:
+                    del self._failures[sink]
 
     def troubles(self) -> tuple[str, ...]:
         """One sentence for each sink that last failed."""
-        return tuple(f"{type(s).__name__}: {why}" for s, why in self._failures.items())
+        return tuple(f"{type(s).__name__}: {why}" for s, (_, why) in self._failures.items())
 
     def close(self) -> None:
         """Close every sink."""

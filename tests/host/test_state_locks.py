@@ -148,6 +148,15 @@ def test_nobody_else_can_open_the_file_and_so_lock_it(path: str) -> None:
         assert Path(path).stat().st_mode & 0o7777 == 0o600
 
 
+def test_the_directory_that_is_made_for_it_is_open_to_readers_whatever_the_umask(path: str) -> None:
+    before = os.umask(0o077)
+    try:
+        with lock(path):
+            assert Path(path).parent.stat().st_mode & 0o777 == 0o755
+    finally:
+        os.umask(before)
+
+
 def test_a_directory_that_others_can_write_to_is_refused(path: str) -> None:
     Path(path).parent.mkdir()
     Path(path).parent.chmod(0o777)

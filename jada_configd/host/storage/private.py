@@ -47,7 +47,7 @@ def _enter(walk: Walk, path: str, mode: int, *, create: bool) -> Directory:
     above = walk.start()
     for name in way:
         above = _into(walk, above, name, _ON_THE_WAY, create=create)
-    here = _into(walk, above, last, mode, create=create)
+    here = _into(walk, above, last, mode, create=create, whatever_the_umask=True)
     if here.path != above.below(last):
         raise Refused(f"{escaped(path)} is a link")
     _check(path, here)
@@ -56,7 +56,15 @@ def _enter(walk: Walk, path: str, mode: int, *, create: bool) -> Directory:
     return here
 
 
-def _into(walk: Walk, here: Directory, name: str, mode: int, *, create: bool) -> Directory:
+def _into(
+    walk: Walk,
+    here: Directory,
+    name: str,
+    mode: int,
+    *,
+    create: bool,
+    whatever_the_umask: bool = False,
+) -> Directory:
     try:
         return walk.into(here, name)
     except Nowhere:
@@ -65,6 +73,8 @@ def _into(walk: Walk, here: Directory, name: str, mode: int, *, create: bool) ->
     try:
         with suppress(FileExistsError):
             os.mkdir(name, mode, dir_fd=here.descriptor)
+            if whatever_the_umask:
+                os.chmod(name, mode, dir_fd=here.descriptor)
     except OSError as error:
         raise complaint(error, here.below(name)) from error
     return walk.into(here, name)
