@@ -32,6 +32,7 @@ from jada_configd.core.seams import (
     Ceiling,
     Content,
     FileFact,
+    LimitLine,
     LimitPair,
     LimitValue,
     Missing,
@@ -41,6 +42,7 @@ from jada_configd.core.seams import (
     Unreadable,
 )
 from jada_configd.errors import HostError, ManagerGone, Refused, Stale, UnitRefused
+from jada_configd.formats.limit_lines import limit_lines
 
 UNITS: Final = "/etc/systemd/system"
 SCOPE: Final = Scope(UNITS, managed=True)
@@ -379,6 +381,25 @@ class FakeHost:
         """See `Reader`."""
         return self.ceilings.get(limit)
 
+    def limit_lines(self, unit: str) -> tuple[LimitLine, ...]:
+        """See `Reader`. What a unit has of its own is told line by line of its file."""
+        if self.manager_is_gone:
+            raise ManagerGone("neither the bus nor systemctl answers")
+        lines = [
+            LimitLine(limit, *pair, "kernel default", "the service manager")
+            for limit, pair in DEFAULTS.items()
+        ]
+        known = self.units.get(unit)
+        if known is None or known.load_state != "loaded":
+            return tuple(lines)
+        lines += [
+            LimitLine(limit, *pair, "unit file", f"{UNITS}/{unit}:{number}")
+            for number, (limit, pair) in enumerate(known.own.items(), 2)
+        ]
+        for path, data, _ in self._unit_files(known):
+            lines += limit_lines(data, "Service", "drop-in", path)
+        return tuple(lines)
+
     def last_good(self, resource: str) -> bytes | None:
         """See `Reader`."""
         return self.good.get(resource)
@@ -618,6 +639,7 @@ class Looks:
         self.unit = host.unit
         self.process = host.process
         self.ceiling = host.ceiling
+        self.limit_lines = host.limit_lines
         self.last_good = host.last_good
         self.owed = host.owed
 

@@ -5,7 +5,7 @@ A `Reader` cannot write. A `Writer` carries out one action each call and makes n
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 LimitValue: TypeAlias = int | None  # None is infinity (RLIM_INFINITY, getrlimit(2))
 LimitPair: TypeAlias = tuple[LimitValue, LimitValue]  # soft, hard
@@ -142,3 +142,36 @@ class Owed:
     since_ns: int
     fields: tuple[str, ...]
     reloaded: bool = False
+LimitLayer: TypeAlias = Literal["kernel default", "manager default", "unit file", "drop-in"]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLine:
+    """Something that says what a limit of a unit is to be; of all that are taken the last wins.
+
+    `limit` is a limits.conf name, `source` is `path:line`, or who says so where no file does, and
+    `text` the value as it is written there. `ignored` is why systemd passes over the line: then
+    `soft` and `hard` say nothing.
+    """
+
+    limit: str
+    soft: LimitValue
+    hard: LimitValue
+    layer: LimitLayer
+    source: str
+    text: str = ""
+    ignored: str | None = None
+
+
+    def limit_lines(self, unit: str) -> tuple[LimitLine, ...]:
+        """All that says what the limits of a unit are to be, in the order of systemd's reading.
+
+        The files as they are now, which systemd may have yet to read. Raises `ManagerGone`.
+        """
+
+    def usage(self, unit: UnitFact, near: Mapping[str, float]) -> Usage | None:
+        """What a unit's processes use of their limits, or None where there are none.
+
+        `near` names limits to be told of too, and the share from which on not the highest alone.
+        """
+

@@ -10,10 +10,20 @@ from jada_configd.core.actions import (
     StartJob,
 )
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.seams import Ceiling, FileFact, Owed, ProcessFact, UnitFact
+from jada_configd.core.seams import (
+    Ceiling,
+    FileFact,
+    LimitLine,
+    LimitPair,
+    Owed,
+    ProcessFact,
+    Stray,
+    UnitFact,
+)
 from jada_configd.errors import ManagerGone
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.manager.systemd import Systemd
+from jada_configd.host.manager.limit_lines import configuration_directories, unit_limit_lines
 from jada_configd.host.processes import ceilings, facts, limits
 from jada_configd.host.storage.state import StateDirectory
 
@@ -47,9 +57,7 @@ class MachineReader:
 
     def unit(self, name: str) -> UnitFact:
         """The unit as the service manager has it; what a new process has settled is struck here."""
-        if self._systemd is None:
-            raise ManagerGone(_NO_MANAGER)
-        fact = self._systemd.unit(name)
+        fact = self._manager_seen().unit(name)
         self._ledger.pay_off(fact)
         self.units[name] = fact
         return fact
@@ -60,8 +68,14 @@ class MachineReader:
 
     def ceiling(self, limit: str) -> Ceiling | None:
         """The most that a service can be given here."""
-        manager_pid = 1 if self._systemd is None else self._systemd.manager_pid()
-        return ceilings.ceiling(limit, manager_pid)
+        return ceilings.ceiling(limit, self._manager_pid())
+
+    def limit_lines(self, unit: str) -> tuple[LimitLine, ...]:
+        """All that says what the limits of a unit are to be."""
+        fact = self.unit(unit)
+        systemd = self._manager_seen()
+        where = configuration_directories(user=systemd.user, environ=os.environ)
+        return unit_limit_lines(self._files, fact, systemd.manager(), where, user=systemd.user)
 
     def last_good(self, resource: str) -> bytes | None:
         """The last content that was as declared."""
@@ -81,6 +95,14 @@ class MachineWriter:
         files: Files,
         systemd: Systemd | None,
         state: Callable[[], StateDirectory],
+    def _manager_seen(self) -> Systemd:
+        if self._systemd is None:
+            raise ManagerGone(_NO_MANAGER)
+        return self._systemd
+
+    def _manager_pid(self) -> int:
+        return 1 if self._systemd is None else self._systemd.manager_pid()
+
         started: Callable[[StartJob, str], None],
     ) -> None:
         """`started` is told each job that was accepted, with the name by which its end comes."""

@@ -22,7 +22,7 @@ from jada_configd.host.manager.systemd import (
     UnitChanged,
     UnitsReloaded,
 )
-from jada_configd.host.manager.unit_facts import UnitLook, job_path
+from jada_configd.host.manager.unit_facts import ManagerFact, UnitLook, job_path
 from jada_configd.host.manager.ways import Way
 
 A = "a.service"
@@ -67,6 +67,10 @@ class FakeRoute:
 
     def reloading(self) -> bool:
         return self.reads_units
+
+    def manager(self, seconds: float) -> ManagerFact:
+        self._answer("manager")
+        return ManagerFact({"nofile": (1024, 4096)}, ("/etc/systemd/system",))
 
     def manager_pid(self, seconds: float) -> int:
         self._answer("manager_pid")

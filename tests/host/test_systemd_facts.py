@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jada_configd.core.limits import LIMITS
 from jada_configd.core.seams import UnitFact
 from jada_configd.host.manager.unit_facts import (
-    LIMITS,
     SHOWN,
     UnitLook,
     is_unit_name,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from jada_configd.core.actions import How
-from jada_configd.host.manager.unit_facts import UnitLook
+from jada_configd.host.manager.unit_facts import ManagerFact, UnitLook
 
 
 class Gone(Exception):
@@ -81,6 +81,9 @@ class Route(Protocol):
 
     def reloading(self) -> bool:
         """Whether the manager is reading its units again, and so will not answer for a while."""
+
+    def manager(self, seconds: float) -> ManagerFact:
+        """What the manager says of itself."""
 
     def manager_pid(self, seconds: float) -> int:
         """The service manager's own process; 0 where the route does not tell."""

@@ -12,7 +12,15 @@ from typing import IO, Final
 
 from jada_configd.core.actions import How
 from jada_configd.host.manager.routes import Declined, Event, Gone, Silent, UnitsReloaded
-from jada_configd.host.manager.unit_facts import SHOWN, UnitLook, job_path, look_from_show
+from jada_configd.host.manager.unit_facts import (
+    MANAGER_SHOWN,
+    SHOWN,
+    ManagerFact,
+    UnitLook,
+    job_path,
+    look_from_show,
+    manager_from_show,
+)
 
 _VERBS: Final[Mapping[How, str]] = {
     "reload": "reload",
@@ -73,6 +81,11 @@ class Systemctl:
 
     def follow(self, aliases: Mapping[str, str], seconds: float) -> None:
         """Nothing is told of units."""
+
+    def manager(self, seconds: float) -> ManagerFact:
+        """What the manager says of itself."""
+        wanted = f"--property={','.join(MANAGER_SHOWN)}"
+        return manager_from_show(self._run("show", wanted, seconds=seconds))
 
     def manager_pid(self, seconds: float) -> int:
         """The service manager's own process, which systemctl does not tell: 0."""

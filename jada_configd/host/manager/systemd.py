@@ -25,7 +25,13 @@ from jada_configd.host.manager.routes import (
     UnitChanged,
     UnitsReloaded,
 )
-from jada_configd.host.manager.unit_facts import UnitLook, is_unit_name, job_result, no_such_name
+from jada_configd.host.manager.unit_facts import (
+    ManagerFact,
+    UnitLook,
+    is_unit_name,
+    job_result,
+    no_such_name,
+)
 from jada_configd.host.manager.ways import Way, Ways
 
 __all__ = ["Event", "JobEnded", "ManagerLost", "Systemd", "UnitChanged", "UnitsReloaded"]
@@ -68,7 +74,7 @@ class Systemd:
     def __init__(self, *, user: bool, seconds: float = CALL_SECONDS) -> None:
         """`seconds` is how long a call may take at most."""
         self._seconds = seconds
-        self._user = user
+        self.user = user
         self._ways = Ways(_ways(user=user), self._greet)
         self._followed: frozenset[str] = frozenset()
         self._ids: dict[str, str] = {}  # what systemd calls the units that were looked at
@@ -136,9 +142,16 @@ class Systemd:
         self._jobs[job] = _Job(unit, how, gap_ns, time.monotonic_ns() + gap_ns)
         return job
 
+    def manager(self) -> ManagerFact:
+        """What the manager gives where a unit says nothing, and where it looks for units."""
+        try:
+            return self._ask(lambda route, left: route.manager(left))
+        except Declined as error:
+            raise ManagerGone(f"systemd does not tell of itself: {error}") from error
+
     def manager_pid(self) -> int:
         """The service manager's own process: PID 1, or a user's; 0 where nobody tells."""
-        if not self._user:
+        if not self.user:
             return 1
         try:
             return self._ask(lambda route, left: route.manager_pid(left))

@@ -26,7 +26,13 @@ from jada_configd.host.manager.routes import (
     UnitChanged,
     UnitsReloaded,
 )
-from jada_configd.host.manager.unit_facts import UnitLook, look_from_properties, unit_path
+from jada_configd.host.manager.unit_facts import (
+    ManagerFact,
+    UnitLook,
+    look_from_properties,
+    manager_from_properties,
+    unit_path,
+)
 
 _SYSTEMD: Final = "org.freedesktop.systemd1"
 _MANAGER_PATH: Final = "/org/freedesktop/systemd1"
@@ -138,6 +144,12 @@ class SystemdBus:
                 # The bus handles these before whatever we ask of systemd afterwards.
                 self._bus.begin(MESSAGE_BUS, member, "s", (rule,), seconds=seconds)
         self._rules = rules
+
+    def manager(self, seconds: float) -> ManagerFact:
+        """What the manager says of itself."""
+        target = Target(self._systemd, _MANAGER_PATH, _PROPERTIES)
+        (properties,) = self._call(target, "GetAll", "s", (_MANAGER,), seconds=seconds)
+        return manager_from_properties(properties)
 
     def manager_pid(self, seconds: float) -> int:
         """The service manager's own process."""

@@ -8,13 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jada_configd.core.limits import LIMITS, directive
 from jada_configd.core.seams import LimitPair, LimitValue, UnitFact
-
-# The names of limits.conf(5), which are those of systemd.exec(5) in small letters.
-LIMITS: Final = (
-    "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
-    "nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
-)  # fmt: skip
 
 _INFINITY: Final = (1 << 64) - 1  # RLIM_INFINITY
 _DIGITS: Final = 21  # one more than any 64-bit number has
@@ -31,7 +26,7 @@ _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED: Final = dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True))
 _ARGV: Final = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
 
-_LIMIT_KEYS: Final = {name: f"Limit{name.upper()}" for name in LIMITS}
+_LIMIT_KEYS: Final = {name: directive(name) for name in LIMITS}
 _NUMBERS: Final = (
     "MainPID", "NRestarts", "ExecMainStartTimestampMonotonic", "InactiveExitTimestampMonotonic",
     "StateChangeTimestampMonotonic",
@@ -42,6 +37,20 @@ SHOWN: Final = (
     "ControlGroup", *_NUMBERS,
     *_LIMIT_KEYS.values(), *(f"{key}Soft" for key in _LIMIT_KEYS.values()),
 )  # fmt: skip
+
+
+MANAGER_SHOWN: Final = (
+    "UnitPath",
+    *(f"Default{key}{soft}" for key in _LIMIT_KEYS.values() for soft in ("", "Soft")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerFact:
+    """What the running manager gives where a unit says nothing, and where it looks for units."""
+
+    limits: Mapping[str, LimitPair]  # DefaultLimitNOFILE= and its kin (systemd-system.conf(5))
+    unit_path: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,31 @@ def look_from_show(name: str, text: str) -> UnitLook:
         else:
             values[key] = value
     return _look(name, values)
+
+
+def manager_from_properties(variants: Mapping[str, tuple[str, Any]]) -> ManagerFact:
+    """From all properties of the manager, as D-Bus gives them."""
+    return _manager({key: value for key, (_, value) in variants.items()})
+
+
+def manager_from_show(text: str) -> ManagerFact:
+    """From the output of `systemctl show --property=…` for the properties `MANAGER_SHOWN`."""
+    said = dict(line.partition("=")[::2] for line in text.split("\n"))
+    values: dict[str, Any] = {
+        key: _number(value) for key, value in said.items() if key.startswith("Default")
+    }
+    return _manager({**values, "UnitPath": _words(said.get("UnitPath", ""))})
+
+
+def _manager(values: Mapping[str, Any]) -> ManagerFact:
+    limits = {
+        key.removeprefix("Default"): value
+        for key, value in values.items()
+        if key.startswith("DefaultLimit") and type(value) is int
+    }
+    paths = values.get("UnitPath")
+    known = paths if isinstance(paths, list) else []
+    return ManagerFact(_limits(limits) or {}, tuple(each for each in known if type(each) is str))
 
 
 def _look(name: str, values: Mapping[str, Any]) -> UnitLook:

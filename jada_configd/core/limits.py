@@ -1,0 +1,98 @@
+"""Limits as systemd names and writes them, which line gives one, and why a process has less.
+
+Where the lines come from is for `Reader.limit_lines`; what is done about it for the kinds.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from jada_configd.core.seams import Ceiling, LimitLine, LimitPair, LimitValue
+from jada_configd.core.wording import escaped
+
+# The names of limits.conf(5), which are those of systemd.exec(5) in small letters.
+LIMITS: Final = (
+    "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
+    "nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
+)  # fmt: skip
+
+
+def directive(limit: str) -> str:
+    """The unit-file name of a limit: `LimitNOFILE` for `nofile` (systemd.exec(5))."""
+    return f"Limit{limit.upper()}"
+
+
+def limit_text(pair: LimitPair) -> str:
+    """Soft and hard as systemd writes them; one number where both are one."""
+    soft, hard = map(value_text, pair)
+    return soft if soft == hard else f"{soft}:{hard}"
+
+
+def value_text(value: LimitValue) -> str:
+    """A number, or `infinity`."""
+    return "infinity" if value is None else str(value)
+
+
+def above(value: LimitValue, ceiling: LimitValue) -> bool:
+    """Whether a limit is higher than another; None is infinity."""
+    return ceiling is not None and (value is None or value > ceiling)
+
+
+def line_that_gives(
+    lines: Iterable[LimitLine], limit: str, given: LimitPair | None = None
+) -> LimitLine | None:
+    """The line that a limit comes from: the last that systemd takes.
+
+    `given` is what systemd says that it gives: then the last line that says so, or None where none
+    does, because a file is another by now than the one that systemd has read.
+    """
+    found = None
+    for line in lines:
+        taken = line.limit == limit and line.ignored is None
+        if taken and given in (None, (line.soft, line.hard)):
+            found = line
+    return found
+
+
+def line_text(line: LimitLine) -> str:
+    """`LimitNOFILE=2147483646 in /etc/systemd/system/x.service.d/y.conf:2`."""
+    key = directive(line.limit)
+    if line.layer == "manager default":
+        key = f"Default{key}"
+    value = line.text or limit_text((line.soft, line.hard))
+    return f"{key}={escaped(value)} in {escaped(line.source)}"
+
+
+def why_not_as_asked(
+    who: str,
+    limit: str,
+    have: LimitPair,
+    lines: Sequence[LimitLine],
+    given: LimitPair | None,
+    ceiling: Ceiling | None,
+) -> str:
+    """One sentence of three parts: what a process has, what was asked for, why they differ.
+
+    `who` is the process in words (`process 77`), `given` what systemd says that it gives (the
+    unit's own property, which repeats what was asked). The parts are joined by `; `, at which a
+    table for people begins a new line.
+    """
+    soft, hard = map(value_text, have)
+    parts = [f"{who} has {limit} {soft}:{hard}"]
+    line = line_that_gives(lines, limit, given)
+    if line is not None:
+        parts.append(f"asked: {line_text(line)}")
+        given = (line.soft, line.hard)
+    elif given is not None:
+        asked = f"{directive(limit)}={limit_text(given)}"
+        parts.append(f"asked: {asked}, which stands in no file that can be read now")
+    if given is not None:
+        parts.append(f"why: {_reason(have, given, ceiling)}")
+    return "; ".join(parts)
+
+
+def _reason(have: LimitPair, given: LimitPair, ceiling: Ceiling | None) -> str:
+    if have == given:
+        return "systemd gives what it is asked for"
+    if ceiling is not None and (above(given[1], ceiling.value) or above(given[0], ceiling.value)):
+        return f"{ceiling.reason}, and systemd takes what it cannot reach without a word"
+    return "it was started before systemd was asked for that, or its limit was changed since"
