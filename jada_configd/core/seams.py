@@ -104,44 +104,6 @@ class Ceiling:
     reason: str  # "fs.nr_open is 1048576"
 
 
-class Reader(Protocol):
-    """Looks, and cannot change anything."""
-
-    def read_file(self, path: str) -> FileFact:
-        """The file at an absolute path, decided hop by hop by ownership."""
-
-    def glob(self, pattern: str) -> tuple[str, ...]:
-        """The absolute paths that match, sorted; a wildcard never crosses a slash."""
-
-    def unit(self, name: str) -> UnitFact:
-        """The unit; raises `ManagerGone` where nobody can tell."""
-
-    def process(self, pid: int) -> ProcessFact | None:
-        """The live process, or None where it has gone."""
-
-    def ceiling(self, limit: str) -> Ceiling | None:
-        """What bounds a limit (limits.conf name) on this host, or None."""
-
-    def last_good(self, resource: str) -> bytes | None:
-        """The last content of a settings file that was as declared, or None."""
-
-    def owed(self, unit: str) -> "Owed | None":
-        """What the ledger says that the unit has not taken up yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """A unit's debt: corrections that it has not taken up.
-
-    `stale` says that a process of the unit may have read a wrong value; `since_ns` is the moment of
-    the correction (CLOCK_MONOTONIC): a main process that started later has settled the debt.
-    `reloaded`: a reload was made since, which settles no staleness.
-    """
-
-    stale: bool
-    since_ns: int
-    fields: tuple[str, ...]
-    reloaded: bool = False
 LimitLayer: TypeAlias = Literal["kernel default", "manager default", "unit file", "drop-in"]
 
 
@@ -163,6 +125,24 @@ class LimitLine:
     ignored: str | None = None
 
 
+class Reader(Protocol):
+    """Looks, and cannot change anything."""
+
+    def read_file(self, path: str) -> FileFact:
+        """The file at an absolute path, decided hop by hop by ownership."""
+
+    def glob(self, pattern: str) -> tuple[str, ...]:
+        """The absolute paths that match, sorted; a wildcard never crosses a slash."""
+
+    def unit(self, name: str) -> UnitFact:
+        """The unit; raises `ManagerGone` where nobody can tell."""
+
+    def process(self, pid: int) -> ProcessFact | None:
+        """The live process, or None where it has gone."""
+
+    def ceiling(self, limit: str) -> Ceiling | None:
+        """What bounds a limit (limits.conf name) on this host, or None."""
+
     def limit_lines(self, unit: str) -> tuple[LimitLine, ...]:
         """All that says what the limits of a unit are to be, in the order of systemd's reading.
 
@@ -175,3 +155,23 @@ class LimitLine:
         `near` names limits to be told of too, and the share from which on not the highest alone.
         """
 
+    def last_good(self, resource: str) -> bytes | None:
+        """The last content of a settings file that was as declared, or None."""
+
+    def owed(self, unit: str) -> "Owed | None":
+        """What the ledger says that the unit has not taken up yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A unit's debt: corrections that it has not taken up.
+
+    `stale` says that a process of the unit may have read a wrong value; `since_ns` is the moment of
+    the correction (CLOCK_MONOTONIC): a main process that started later has settled the debt.
+    `reloaded`: a reload was made since, which settles no staleness.
+    """
+
+    stale: bool
+    since_ns: int
+    fields: tuple[str, ...]
+    reloaded: bool = False

@@ -22,8 +22,8 @@ from jada_configd.core.seams import (
 )
 from jada_configd.errors import ManagerGone
 from jada_configd.host.filesystem.files import Files
-from jada_configd.host.manager.systemd import Systemd
 from jada_configd.host.manager.limit_lines import configuration_directories, unit_limit_lines
+from jada_configd.host.manager.systemd import Systemd
 from jada_configd.host.processes import ceilings, facts, limits
 from jada_configd.host.storage.state import StateDirectory
 
@@ -86,6 +86,14 @@ class MachineReader:
         """What the unit has not taken up yet."""
         return self._ledger.owed(unit)
 
+    def _manager_seen(self) -> Systemd:
+        if self._systemd is None:
+            raise ManagerGone(_NO_MANAGER)
+        return self._systemd
+
+    def _manager_pid(self) -> int:
+        return 1 if self._systemd is None else self._systemd.manager_pid()
+
 
 class MachineWriter:
     """Changes the machine; every method of `apply.py: Writer`."""
@@ -95,14 +103,6 @@ class MachineWriter:
         files: Files,
         systemd: Systemd | None,
         state: Callable[[], StateDirectory],
-    def _manager_seen(self) -> Systemd:
-        if self._systemd is None:
-            raise ManagerGone(_NO_MANAGER)
-        return self._systemd
-
-    def _manager_pid(self) -> int:
-        return 1 if self._systemd is None else self._systemd.manager_pid()
-
         started: Callable[[StartJob, str], None],
     ) -> None:
         """`started` is told each job that was accepted, with the name by which its end comes."""
