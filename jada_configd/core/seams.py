@@ -149,12 +149,6 @@ class Reader(Protocol):
         The files as they are now, which systemd may have yet to read. Raises `ManagerGone`.
         """
 
-    def usage(self, unit: UnitFact, near: Mapping[str, float]) -> Usage | None:
-        """What a unit's processes use of their limits, or None where there are none.
-
-        `near` names limits to be told of too, and the share from which on not the highest alone.
-        """
-
     def last_good(self, resource: str) -> bytes | None:
         """The last content of a settings file that was as declared, or None."""
 

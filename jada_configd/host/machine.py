@@ -1,5 +1,6 @@
 """The real machine behind the seams: one class reads it, another changes it."""
 
+import os
 from collections.abc import Callable
 
 from jada_configd.core.actions import (
@@ -14,10 +15,8 @@ from jada_configd.core.seams import (
     Ceiling,
     FileFact,
     LimitLine,
-    LimitPair,
     Owed,
     ProcessFact,
-    Stray,
     UnitFact,
 )
 from jada_configd.errors import ManagerGone
