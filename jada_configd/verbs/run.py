@@ -8,6 +8,7 @@ from jada_configd.daemon import Daemon
 from jada_configd.errors import Busy, HostError
 from jada_configd.host.directories import directories
 from jada_configd.host.storage.state import lock
+from jada_configd.policy import child
 from jada_configd.sinks import FanOut
 from jada_configd.sinks.journal import Journal
 from jada_configd.sinks.records import Records
@@ -18,6 +19,8 @@ from jada_configd.verbs.output import complain
 from jada_configd.verbs.sources import DiskPolicy
 
 FAILURE = 1
+# Imported now, and used when a policy is loaded anew: its file may be another by then, or none.
+RESIDENT = (child,)
 
 
 def run(options: argparse.Namespace) -> int:

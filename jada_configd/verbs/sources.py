@@ -7,12 +7,18 @@ from typing import Any, Final
 
 from jada_configd import __version__
 from jada_configd.core.specs import Policy
-from jada_configd.errors import PolicyError
+from jada_configd.core.wording import escaped
+from jada_configd.errors import PolicyError, ValidatorFailed
 from jada_configd.host.directories import Directories
 from jada_configd.memory import Memory
 from jada_configd.policy import Loading, load_plain, revision, sources
 
 _NOTHING_BEGUN: Final = "no policy has been asked for"
+_NOT_OURS: Final = (KeyError, TypeError, ValueError, AttributeError)  # from `Policy.from_plain`
+_OF_ANOTHER: Final = (
+    "its validator is of another version than the daemon, which has been replaced on disk; "
+    "`systemctl restart jada-configd` runs the new one"
+)
 
 
 class DiskPolicy:
@@ -51,9 +57,14 @@ class DiskPolicy:
             plain = loading.take(seconds)
         finally:
             loading.close()
+        try:
+            policy = Policy.from_plain(plain)
+        except _NOT_OURS:
+            # The validator is started from the files as they are now, and this process is not.
+            raise ValidatorFailed([f"{escaped(self.path)}: {_OF_ANOTHER}"]) from None
         if plain != self._memory.policy():
             self._memory.save_policy(plain)
-        return Policy.from_plain(plain)
+        return policy
 
     def last_good(self) -> Policy | None:
         """The last one that loaded from this very path, by this version of the program."""
@@ -102,6 +113,6 @@ def _usable(plain: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         return None
     try:
         Policy.from_plain(plain)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except _NOT_OURS:
         return None
     return plain

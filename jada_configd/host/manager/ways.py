@@ -115,6 +115,9 @@ class Ways:
             way.failed(str(error), hung=isinstance(error, Silent))
             self.missed = self.missed or self.route is None
             return False
+        except ImportError as error:  # the program is being replaced on disk
+            way.failed(f"{type(error).__name__}: {error.name}", hung=False)
+            return False
         self.missed = self.missed or self.route is not None
         self._leave()
         self.route, self._way = route, way
