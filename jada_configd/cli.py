@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     apply.add_argument("--enforce", action="store_true", help="correct in observe mode too")
     status = verb("status", "what the daemon says of itself", json=True)
     status.add_argument("--watch", action="store_true", help="show it again whenever it changes")
+    verb("doctor", "what would keep this program from working here, and what mends it", json=True)
     validate = verb("validate", "load policies and print errors and warnings")
     validate.add_argument("files", nargs="*", metavar="FILE", help="instead of the one in place")
     verb("schema", "the JSON Schema of the policy language")
@@ -113,6 +114,7 @@ _MODULES: Final = {
     "apply": "passes",
     "run": "run",
     "status": "status",
+    "doctor": "doctor",
     "validate": "policies",
     "schema": "policies",
     "install": "installation",

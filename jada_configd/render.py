@@ -20,8 +20,13 @@ _COLOURS = {
     "contested": "31",
     "failed": "31",
     "degraded": "31",
+    "ok": "32",
+    "warning": "33",
+    "problem": "31",
 }
 _IN_SYNC_LISTED = 20
+_UNIT = 36  # columns of its name
+_MUCH = 0.5  # of a limit: who uses so much is named
 _YES_NO = {True: "yes", False: "no"}
 
 
@@ -97,8 +102,8 @@ def status(plain: Mapping[str, Any], paint: Painter, hints: Iterable[str]) -> st
     for each in plain["resources"]:
         lines += _status_row(each, paint)
     if plain["services"]:
-        lines += ["", f"{'SERVICE':<36}{'ACTIVE':<14}{'PROCESS':>8}  {'LOADED':<8}{'HEALTHY':<8}"]
-    lines += [_service_row(each) for each in plain["services"]]
+        lines += ["", f"{'SERVICE':<{_UNIT}}{'ACTIVE':<14}{'PROCESS':>8}  {'LOADED':<8}{'HEALTHY':<8}"]
+    lines += [line for each in plain["services"] for line in _service_rows(each)]
     counters = plain["counters"]
     corrected = plain["latency_ms"]["corrected"]
     counted = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counters.items())
@@ -125,10 +130,30 @@ def _status_row(each: Mapping[str, Any], paint: Painter) -> list[str]:
     return lines
 
 
-def _service_row(each: Mapping[str, Any]) -> str:
+def _service_rows(each: Mapping[str, Any]) -> list[str]:
     unit, process = escaped(each["unit"]), each["main_pid"] or "-"
     loaded, healthy = (_YES_NO.get(each[name], "-") for name in ("loaded", "healthy"))
-    return f"{unit:<36}{each['active']:<14}{process:>8}  {loaded:<8}{healthy}"
+    row = f"{each['active']:<14}{process:>8}  {loaded:<8}{healthy}"
+    lines = [f"{unit:<{_UNIT}}{row}"] if len(unit) < _UNIT else [unit, " " * _UNIT + row]
+    if each.get("usage"):
+        lines += _wrapped(_usage(each["usage"]), _INDENT)
+    return lines
+
+
+def _usage(plain: Mapping[str, Any]) -> str:
+    """`nofile 812 of 65536 (1 %), 12 processes, 40 threads at 20:00:03`; who, where it is much."""
+    parts = []
+    for limit, use in plain.items():
+        if not isinstance(use, Mapping):
+            continue
+        if use["share"] is None:
+            parts.append(f"{limit} {use['used']} (no limit)")
+            continue
+        who = f", process {use['pid']} {escaped(use['name'])}" if use.get("pid") else ""
+        much = who if use["share"] >= _MUCH else ""
+        parts.append(f"{limit} {use['used']} of {use['limit']} ({int(use['share'] * 100)} %{much})")
+    parts += [count(plain["processes"], "process"), count(plain["threads"], "thread")]
+    return f"{', '.join(parts)} at {plain['measured'][11:19]}"
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

@@ -49,7 +49,7 @@ class Environment:
 
 def this_environment(*, user: bool) -> Environment:
     """What runs now, as a service manager would run it. Raises `HostError` where that cannot be."""
-    command = _command()
+    command = own_command()
     probed = _probed(user=user)
     if not Path(probed["file"]).samefile(jada_configd.__file__):
         there = escaped(probed["file"])
@@ -78,7 +78,7 @@ def check_trust(environment: Environment, trusted: Trusted) -> None:
         ) from None
 
 
-def _command() -> tuple[str, ...]:
+def own_command() -> tuple[str, ...]:
     """The console script of this environment, or the interpreter where it has none of its own."""
     script = Path(sysconfig.get_path("scripts"), "jada-configd")
     try:

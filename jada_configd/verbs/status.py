@@ -1,15 +1,14 @@
 """`status`: what the daemon says of itself, from the file that it replaces."""
 
 import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from jada_configd.host.directories import Directories, directories
+from jada_configd.host.survey.daemon_look import snapshot
 from jada_configd.render import status as rendered
 from jada_configd.verbs.output import complain, painter, print_json
 from jada_configd.verbs.sources import revision_on_disk
@@ -25,7 +24,7 @@ def status(options: argparse.Namespace) -> int:
     where = directories(user=options.user, root=options.root, environ=os.environ)
     if options.watch:
         return _watch(options, where)
-    return _once(options, where, _read(where))
+    return _once(options, where, snapshot(where.status))
 
 
 def _once(options: argparse.Namespace, where: Directories, plain: Mapping[str, Any] | None) -> int:
@@ -47,7 +46,7 @@ def _watch(options: argparse.Namespace, where: Directories) -> int:
     shown: object = _watch
     code = NOT_RUNNING
     while True:
-        plain = _read(where)
+        plain = snapshot(where.status)
         if plain != shown:
             if sys.stdout.isatty() and not options.json:
                 sys.stdout.write(_CLEAR)
@@ -58,25 +57,6 @@ def _watch(options: argparse.Namespace, where: Directories) -> int:
             time.sleep(_LOOK_EVERY)
         except KeyboardInterrupt:
             return code
-
-
-def _read(where: Directories) -> Mapping[str, Any] | None:
-    """The snapshot, or None where no daemon is there that it could be of."""
-    try:
-        plain: Mapping[str, Any] = json.loads(Path(where.status).read_text(encoding="ascii"))
-        pid = int(plain["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return plain if _is_ours(pid) else None
-
-
-def _is_ours(pid: int) -> bool:
-    """Whether that process is a daemon of this program; one that was killed leaves its file."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return b"jada-configd" in command or b"jada_configd" in command
 
 
 def _hints(where: Directories, plain: Mapping[str, Any]) -> list[str]:

@@ -39,12 +39,12 @@ Hints: TypeAlias = "frozenset[str] | Everything"
 class Watcher:
     """Watches files and patterns of files, whether they exist yet or not."""
 
-    def __init__(self, root: str = "/") -> None:
+    def __init__(self, root: str = "/", inotify: Inotify | None = None) -> None:
         """`root` stands for `/` in paths and in absolute links. Raises `HostError`."""
         self._root = root
         self._as_root = os.geteuid() == 0
         self._trusted = {0, os.geteuid()}
-        self._inotify = Inotify()
+        self._inotify = inotify or Inotify()
         self._wakeup = Wakeup(self._inotify.fileno())
         self._watches = Watches(self._inotify)
         self._paths = frozenset[str]()
@@ -104,6 +104,10 @@ class Watcher:
     def problems(self) -> tuple[str, ...]:
         """What keeps paths from being watched, one sentence each; sweeps have to do there."""
         return self._watches.problems()
+
+    def watches(self) -> int:
+        """How many of the kernel's watches are in use."""
+        return len(self._watches)
 
     def close(self) -> None:
         """Stop watching and give every descriptor back."""
