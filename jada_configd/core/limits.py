@@ -62,6 +62,17 @@ def line_text(line: LimitLine) -> str:
     return f"{key}={escaped(value)} in {escaped(line.source)}"
 
 
+def has_text(who: str, limit: str, have: LimitPair) -> str:
+    """`process 77 has nofile 1024:20000`."""
+    soft, hard = map(value_text, have)
+    return f"{who} has {limit} {soft}:{hard}"
+
+
+def out_of_reach(ceiling: Ceiling) -> str:
+    """Why nobody gets what is beyond the ceiling, though systemd has taken the line."""
+    return f"{ceiling.reason}, and systemd takes what it cannot reach without a word"
+
+
 def why_not_as_asked(
     who: str,
     limit: str,
@@ -76,8 +87,7 @@ def why_not_as_asked(
     unit's own property, which repeats what was asked). The parts are joined by `; `, at which a
     table for people begins a new line.
     """
-    soft, hard = map(value_text, have)
-    parts = [f"{who} has {limit} {soft}:{hard}"]
+    parts = [has_text(who, limit, have)]
     line = line_that_gives(lines, limit, given)
     if line is not None:
         parts.append(f"asked: {line_text(line)}")
@@ -94,5 +104,5 @@ def _reason(have: LimitPair, given: LimitPair, ceiling: Ceiling | None) -> str:
     if have == given:
         return "systemd gives what it is asked for"
     if ceiling is not None and (above(given[1], ceiling.value) or above(given[0], ceiling.value)):
-        return f"{ceiling.reason}, and systemd takes what it cannot reach without a word"
+        return out_of_reach(ceiling)
     return "it was started before systemd was asked for that, or its limit was changed since"

@@ -3,6 +3,10 @@
 The two are fields of their own (`/LimitNOFILE`, `/systemd/LimitNOFILE`), because systemd reads a
 file only at daemon-reload and a later drop-in of somebody else may say otherwise. What the running
 process really has is the matter of `process_limits`.
+
+A daemon-reload is for what it would bring: systemd has not read our file, or it would give the
+limit by the files as they are now, whoever has changed them. An edit of somebody else's that would
+bring nothing of ours stays pending and is told; to load it is theirs to decide.
 """
 
 from collections.abc import Mapping
@@ -10,9 +14,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from jada_configd.core.actions import ReloadUnits, RemoveFile, ReplaceFile, digest
+from jada_configd.core.limits import directive, limit_text, line_text, line_that_gives
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value
+from jada_configd.core.overriding import overridden
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Content, LimitPair, Missing, Reader, UnitFact, Unreadable
+from jada_configd.core.seams import Content, LimitLine, Missing, Reader, UnitFact, Unreadable
 from jada_configd.core.specs import DropIn
 from jada_configd.formats.key_value import parse_unit, render_drop_in
 
@@ -22,21 +28,10 @@ _HEADER: Field = ("header",)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The file as it was read, and the unit as systemd has it (None where it was not asked)."""
+    """The file as it was read, and whether a daemon-reload brings what systemd lacks of it."""
 
     fact: Content | Missing
-    unit: UnitFact | None
-
-
-def directive(limit: str) -> str:
-    """The unit-file name of a limit: `LimitNOFILE` for `nofile` (systemd.exec(5))."""
-    return f"Limit{limit.upper()}"
-
-
-def limit_text(pair: LimitPair) -> str:
-    """Soft and hard as systemd writes them; one number where both are one."""
-    soft, hard = ("infinity" if value is None else str(value) for value in pair)
-    return soft if soft == hard else f"{soft}:{hard}"
+    reload_helps: bool = False
 
 
 class DropInKind:
@@ -77,13 +72,22 @@ class DropInKind:
         fields = _file_fields(fact)
         if not spec.limits:
             problem = "its entry has left the policy" if _is_left(spec, fact, unit) else None
-            return Observed({}, Evidence(fact, unit), problem)
+            return Observed({}, Evidence(fact), problem)
         foreign = sorted(_foreign(spec, fields))
         problem = f"holds what the policy does not name: {', '.join(foreign)}" if foreign else None
         fields |= _loaded_fields(spec, unit)
-        if problem is None and unit is not None and not foreign:
-            problem = _overridden(spec, fields, unit)
-        return Observed(fields, Evidence(fact, unit), problem)
+        if unit is None or unit.limits is None:
+            return Observed(fields, Evidence(fact), problem)
+        lacking = _lacking(spec, unit)
+        if not lacking:
+            return Observed(fields, Evidence(fact), problem, _unread_note(spec, unit, reader))
+        wrong = [limit for limit in lacking if _stands(spec, fields, limit)]
+        lines = reader.limit_lines(spec.unit) if wrong else ()
+        helped = {limit for limit in wrong if _reload_gives(spec, unit, limit, lines)}
+        left = next((limit for limit in wrong if limit not in helped), None)
+        if problem is None and left is not None:
+            problem = _overridden(spec, unit, left, lines)
+        return Observed(fields, Evidence(fact, bool(helped)), problem)
 
     def plan(self, spec: DropIn, drift: Drift, observed: Observed) -> Plan:
         """The file where it differs, then a daemon-reload where systemd has not read it."""
@@ -106,7 +110,7 @@ class DropInKind:
             replaces = digest(fact.data)
             replace = ReplaceFile(spec.path, content, FILE_MODE, fact.uid, fact.gid, replaces)
             return Plan((replace, *reload))
-        if evidence.unit is not None and _pending(spec, evidence.unit):
+        if evidence.reload_helps:
             return Plan(reload)
         return Plan(waits="whoever set a later drop-in")
 
@@ -115,7 +119,7 @@ def _is_left(spec: DropIn, fact: Content | Missing, unit: UnitFact | None) -> bo
     """Whether our file, or what systemd has read from it, is still there."""
     if isinstance(fact, Content):  # without our header it is somebody else's by now
         return fact.data.startswith(f"# {spec.header}\n".encode())
-    return unit is not None and _pending(spec, unit)
+    return unit is not None and spec.path in unit.drop_ins
 
 
 def _content(spec: DropIn) -> bytes:
@@ -156,22 +160,55 @@ def _loaded_fields(spec: DropIn, unit: UnitFact | None) -> dict[Field, Value]:
     }
 
 
-def _pending(spec: DropIn, unit: UnitFact) -> bool:
-    """Whether systemd has yet to read our file, or has yet to notice that it went."""
-    return unit.need_daemon_reload or (bool(spec.limits) and spec.path not in unit.drop_ins)
+def _lacking(spec: DropIn, unit: UnitFact) -> list[str]:
+    """The limits of which systemd gives another value than the policy's."""
+    given = unit.limits or {}
+    return [limit for limit, pair in spec.limits.items() if given.get(limit) != pair]
 
 
-def _overridden(spec: DropIn, fields: Mapping[Field, Value], unit: UnitFact) -> str | None:
-    """Who says otherwise after us, where systemd has read our file and yet has another value."""
-    if unit.limits is None or _pending(spec, unit):
+def _stands(spec: DropIn, fields: Mapping[Field, Value], limit: str) -> bool:
+    """Whether our file says of a limit what it should."""
+    return fields.get((directive(limit),)) == limit_text(spec.limits[limit])
+
+
+def _reload_gives(spec: DropIn, unit: UnitFact, limit: str, lines: tuple[LimitLine, ...]) -> bool:
+    """Whether systemd, once it has read its files again, would give the limit.
+
+    A directory that has come into being since it read them makes it say that it needs no reload
+    (systemd 252), so our file counts as unread wherever it is not listed, or masked by its name.
+    """
+    if unit.need_daemon_reload:
+        line = line_that_gives(lines, limit)
+        return line is not None and (line.soft, line.hard) == spec.limits[limit]
+    names = {path.rpartition("/")[2] for path in unit.drop_ins}
+    return spec.path.rpartition("/")[2] not in names
+
+
+def _overridden(
+    spec: DropIn, unit: UnitFact, limit: str, lines: tuple[LimitLine, ...]
+) -> str | None:
+    """Who says otherwise after us."""
+    given = (unit.limits or {}).get(limit)
+    if given is None:
         return None
+    return overridden(unit, limit, given, lines, spec.path, user=_is_users(spec))
+
+
+def _is_users(spec: DropIn) -> bool:
+    return not spec.path.startswith("/etc/")
+
+
+def _unread_note(spec: DropIn, unit: UnitFact, reader: Reader) -> str | None:
+    """That systemd has yet to read somebody else's edit, and what would come of our limits."""
+    if not unit.need_daemon_reload:
+        return None
+    reload = f"systemctl {'--user ' if _is_users(spec) else ''}daemon-reload"
+    lines = reader.limit_lines(spec.unit)
     for limit, pair in spec.limits.items():
-        have = fields.get(("systemd", directive(limit)))
-        if have == limit_text(pair) or fields.get((directive(limit),)) != limit_text(pair):
-            continue
-        later = unit.drop_ins[unit.drop_ins.index(spec.path) + 1 :]
-        who = (
-            f"a later drop-in sets it: {', '.join(later)}" if later else "systemd refused the line"
-        )
-        return f"systemd gives {directive(limit)}={have}; {who}"
-    return None
+        line = line_that_gives(lines, limit)
+        if line is not None and (line.soft, line.hard) != pair:
+            return (
+                f"the files of {spec.unit} have changed since systemd read them; "
+                f"a `{reload}` would bring {line_text(line)}"
+            )
+    return f"the files of {spec.unit} have changed since systemd read them; `{reload}` has it read"

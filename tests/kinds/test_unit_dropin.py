@@ -6,12 +6,13 @@ import pytest
 
 from jada_configd.core.actions import ReloadUnits, RemoveFile, ReplaceFile, digest
 from jada_configd.core.diff import diff
+from jada_configd.core.limits import directive, limit_text
 from jada_configd.core.model import ABSENT, Change, Drift, Observed
 from jada_configd.core.plan import Plan
 from jada_configd.core.resources import header
 from jada_configd.core.seams import LimitPair
 from jada_configd.core.specs import DropIn
-from jada_configd.kinds.unit_dropin import DropInKind, directive, limit_text
+from jada_configd.kinds.unit_dropin import DropInKind
 from tests.fake_host import FakeHost, Unit, named
 from tests.kinds.worlds import AGENT, LATER, drop_in, policy
 
@@ -194,7 +195,10 @@ def test_a_later_drop_in_that_says_otherwise_is_named_and_waited_for(host: FakeH
     host.finish_reload()
     _, drift, plan = look(host)
     assert fields(drift) == {"systemd/LimitNPROC": ("5", "8192")}
-    assert drift.problem == f"systemd gives LimitNPROC=5; a later drop-in sets it: {later}"
+    assert drift.problem == (
+        f"systemd gives LimitNPROC=5; asked: LimitNPROC=5 in {later}:2, which is read after our "
+        "drop-in; to do: take that line out, then `systemctl daemon-reload`"
+    )
     assert plan == Plan(waits="whoever set a later drop-in")
 
 
@@ -203,7 +207,10 @@ def test_a_line_that_systemd_does_not_take_is_told(host: FakeHost) -> None:
     host.write(PATH, f"# {HEADER}\n\n[Service]\nLimitNOFILE=65536:20000\n".encode())
     host.finish_reload()
     _, drift, plan = look(host, spec)
-    assert drift.problem == "systemd gives LimitNOFILE=1024:524288; systemd refused the line"
+    assert drift.problem == (
+        f"systemd gives LimitNOFILE=1024:524288; asked: LimitNOFILE=65536:20000 in {PATH}:4; why: "
+        "systemd passes over it, because its soft limit is above its hard limit"
+    )
     assert plan.actions == ()
 
 
