@@ -15,6 +15,7 @@ from jada_configd.host.directories import Directories
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.machine import MachineReader, MachineWriter
 from jada_configd.host.manager.systemd import Systemd
+from jada_configd.host.passes import Passes
 from jada_configd.host.storage.locks import Standing, lock
 from jada_configd.host.watching.watch import Watcher
 from jada_configd.loop import Loop, World
@@ -105,6 +106,7 @@ def assemble(
     takeup = TakeUp(reader, ledger, lambda: memory.save_debts(ledger))
     reconciler = Reconciler(reader, ledger, takeup, time.monotonic_ns, memory.keep)
     scope = Scope(directories.units, managed=directories.managed)
+    passes = Passes(Standing(lock_path, 0 if daemon else LOCK_SECONDS), files)
     loop: Loop
 
     def started(action: StartJob, job: str) -> None:
@@ -119,7 +121,7 @@ def assemble(
         scope=scope,
         systemd=systemd,
         watcher=watcher,
-        pass_lock=Standing(lock_path, 0 if daemon else LOCK_SECONDS).taken,
+        pass_lock=lambda: passes,
         clean_litter=files.clean_litter,
     )
     loop = Loop(world, tell, jobs_allowed=not daemon)

@@ -23,14 +23,17 @@ SETTINGS = "/home/eve/.claude/settings.json"
 GOOD = b'{"model": "x"}\n'
 
 
-@pytest.fixture
-def stage() -> Iterator[Stage]:
+@pytest.fixture(params=[False, True], ids=["anew", "kept"])
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """`kept`: a replacement may go on from the look, as within a pass."""
     with reachable() as place:
-        yield from staged(place)
+        yield from staged(place, keeps=request.param)
 
 
-def staged(place: Path) -> Iterator[Stage]:
+def staged(place: Path, *, keeps: bool) -> Iterator[Stage]:
     made = Stage(place)
+    if keeps:
+        made.files.begin_pass()
     made.home()
     made.directory("/etc")
     made.file("/etc/settings.json", b"canary")

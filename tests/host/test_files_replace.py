@@ -25,11 +25,14 @@ SETTINGS = "/home/eve/.claude/settings.json"
 OLD, NEW = b'{"model": "old"}\n', b'{"model": "new"}\n'
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+@pytest.fixture(params=[False, True], ids=["anew", "kept"])
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    """`kept`: a replacement may go on from the look, as within a pass."""
     made = Stage(tmp_path)
     made.home()
     made.directory("/etc")
+    if request.param:
+        made.files.begin_pass()
     yield made
     made.files.close()
 

@@ -212,6 +212,8 @@ def test_whichever_call_fails_the_old_file_stands_and_nothing_is_left(
         action = ReplaceFile(str(path), NEW, 0o600, fact.uid, gid, digest(OLD))
         if call == "fchown":  # nothing to give away otherwise
             action = ReplaceFile(str(path), NEW, 0o600, fact.uid, gid + 1, digest(OLD))
+        if call == "fchmod":  # nothing to change otherwise
+            action = ReplaceFile(str(path), NEW, 0o640, fact.uid, gid, digest(OLD))
         with pytest.raises(HostError) as raised:
             files.replace_file(action)
     monkeypatch.undo()

@@ -50,15 +50,19 @@ def check_regular(path: str, facts: os.stat_result) -> None:
         raise Refused(f"{escaped(path)} has {facts.st_size} bytes, more than {most} MiB")
 
 
-def read_whole(descriptor: int, path: str) -> tuple[bytes, os.stat_result]:
-    """The bytes as they stood at one moment, and the facts of that moment; raises `HostError`."""
+def read_whole(descriptor: int, path: str, before: os.stat_result) -> tuple[bytes, os.stat_result]:
+    """The bytes as they stood at one moment, and the facts of that moment; raises `HostError`.
+
+    `before` are the facts of the same inode at any moment before, checked to be a regular file's.
+    """
     try:
         for _ in range(_TRIES):
+            data = _read(descriptor, before.st_size)
             facts = os.fstat(descriptor)
-            check_regular(path, facts)
-            data = _read(descriptor, facts.st_size)
-            if len(data) == facts.st_size and same_moment(facts, os.fstat(descriptor)):
+            if len(data) == before.st_size and same_moment(before, facts):
                 return data, facts
+            check_regular(path, facts)
+            before = facts
     except OSError as error:
         raise complaint(error, path) from None
     raise Stale(f"{escaped(path)} is being written: it changed each time that it was read")

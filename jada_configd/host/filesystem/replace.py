@@ -1,6 +1,7 @@
 """Replaces and removes one file: what was looked at, or nothing (`Stale`).
 
-The way is walked anew, with the same checks as for reading. The new content stands complete beside
+The way is walked anew, with the same checks as for reading, or it is the one of the look that was
+kept (`kept.py`). The new content stands complete beside
 the old one before anything happens to that; how they change places is `exchange.py`'s.
 """
 
@@ -17,6 +18,7 @@ from jada_configd.host.filesystem.attributes import attributes
 from jada_configd.host.filesystem.complaints import complaint
 from jada_configd.host.filesystem.exchange import UNSUPPORTED, Looked, came_out, exchange, raced
 from jada_configd.host.filesystem.ground import TRUSTED
+from jada_configd.host.filesystem.kept import Kept
 from jada_configd.host.filesystem.temporary import Temporary, temporary_name
 from jada_configd.host.filesystem.walk import Directory, End, Nowhere, Walk
 from jada_configd.host.filesystem.writers import Writers
@@ -32,14 +34,16 @@ def replace_file(walk: Walk, action: ReplaceFile, writers: Writers) -> None:
             raise Stale(f"{escaped(action.path)} exists by now")
         _create(end, action)
         return
-    descriptor = _open(end, action.path)
-    try:
-        looked = _look(descriptor, end, action.replaces, writers)
-        if end.directory.ground.holder != TRUSTED:
-            _check_owner(action, looked.facts, end)
-        _replace(end, action, looked)
-    finally:
-        os.close(descriptor)
+    descriptor = _open(walk, end, action.path)
+    _replace(end, action, _look(descriptor, end, action.replaces, writers))
+
+
+def replace_kept(kept: Kept, action: ReplaceFile, writers: Writers) -> bool:
+    """The same from the look that was kept; false where it has to be walked anew."""
+    if action.replaces != digest(kept.data) or not kept.is_in_place():
+        return False
+    _replace(kept.end, action, _looked(kept.descriptor, kept.end, kept.data, kept.facts, writers))
+    return True
 
 
 def remove_file(walk: Walk, action: RemoveFile, writers: Writers) -> None:
@@ -48,11 +52,8 @@ def remove_file(walk: Walk, action: RemoveFile, writers: Writers) -> None:
         end = walk.to(action.path)
     except Nowhere:
         raise Stale(f"{escaped(action.path)} is gone by now") from None
-    descriptor = _open(end, action.path)
-    try:
-        _remove(end, _look(descriptor, end, action.replaces, writers))
-    finally:
-        os.close(descriptor)
+    descriptor = _open(walk, end, action.path)
+    _remove(end, _look(descriptor, end, action.replaces, writers))
     _remove_empty(end.directory)
 
 
@@ -89,17 +90,23 @@ def _make_directories(walk: Walk, at: Directory, names: list[str]) -> None:
             raise Stale(f"{escaped(path)} is gone by now") from None
 
 
-def _open(end: End, path: str) -> int:
+def _open(walk: Walk, end: End, path: str) -> int:
     if end.descriptor < 0:
         raise Stale(f"{escaped(path)} is gone by now")
-    return reading.open_regular(end)
+    return walk.own(reading.open_regular(end))
 
 
 def _look(descriptor: int, end: End, expected: str, writers: Writers) -> Looked:
-    data, facts = reading.read_whole(descriptor, end.path)
+    data, facts = reading.read_whole(descriptor, end.path, end.facts)
     end.directory.ground.at_file(end.path, end.directory.facts, facts)
     if digest(data) != expected:
         raise Stale(f"{escaped(end.path)} has other content than was looked at")
+    return _looked(descriptor, end, data, facts, writers)
+
+
+def _looked(
+    descriptor: int, end: End, data: bytes, facts: os.stat_result, writers: Writers
+) -> Looked:
     if not writers.are_gone(descriptor):
         raise Stale(f"{escaped(end.path)} is open for writing in another process")
     try:
@@ -145,6 +152,8 @@ def _name_new(directory: Directory, source: str, name: str) -> None:
 
 
 def _replace(end: End, action: ReplaceFile, looked: Looked) -> None:
+    if end.directory.ground.holder != TRUSTED:
+        _check_owner(action, looked.facts, end)
     with Temporary(end.directory, end.name) as new:
         new.fill(action.content, (action.uid, action.gid), action.mode, looked.extra)
         exchange(end, new, action.content, looked)
@@ -170,9 +179,12 @@ def _remove(end: End, looked: Looked) -> None:
 
 
 def _remove_empty(directory: Directory) -> None:
-    """Remove a drop-in directory that is of no more use; one in use refuses by itself."""
+    """Remove a unit's drop-in directory that is of no more use; one in use refuses by itself.
+
+    Others (limits.d, sysctl.d) are not ours to remove: their packages have put them there.
+    """
     name = directory.path.rpartition("/")[2]
-    if not name.endswith(".d") or directory.ground.holder != TRUSTED:
+    if not name.endswith(".service.d") or directory.ground.holder != TRUSTED:
         return
     above = os.open("..", os.O_PATH | os.O_CLOEXEC, dir_fd=directory.descriptor)
     try:

@@ -2,10 +2,13 @@
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
+from jada_configd.core.wording import escaped
+from jada_configd.errors import Stale
 from jada_configd.host.filesystem import attributes
 from jada_configd.host.filesystem.complaints import complaint
 from jada_configd.host.filesystem.walk import Directory
@@ -30,12 +33,14 @@ class Temporary:
     """
 
     def __init__(self, directory: Directory, name: str) -> None:
-        """Raises `HostError`."""
+        """Raises `Stale`, `HostError`."""
         self._directory = directory
         self.name = temporary_name(name)
         self.placed = False
         try:
             self.descriptor = os.open(self.name, _FLAGS, 0o600, dir_fd=directory.descriptor)
+        except FileNotFoundError:  # no entry can be made in a directory that was removed
+            raise Stale(f"{escaped(directory.path)} is gone by now") from None
         except OSError as error:
             raise complaint(error, directory.path) from error
 
@@ -79,8 +84,7 @@ class Temporary:
                 rest = rest[os.write(self.descriptor, rest) :]
             if extra is not None:
                 attributes.give(self.descriptor, extra)
-            mode = _give_away(self.descriptor, *owner, mode & 0o777)
-            os.fchmod(self.descriptor, mode)
+            _give_away(self.descriptor, *owner, mode & 0o777)
             os.fsync(self.descriptor)
         except OSError as error:
             raise complaint(error, self._directory.path) from error
@@ -99,13 +103,20 @@ def mark(facts: os.stat_result) -> tuple[int, ...]:
     return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
-def _give_away(descriptor: int, uid: int, gid: int, mode: int) -> int:
-    """Give the file its owner and group (-1: as they are), and say with which mode it is right.
+def _give_away(descriptor: int, uid: int, gid: int, mode: int) -> None:
+    """Give the file its owner and group (-1: as they are) and its mode.
 
     An ordinary user can give nothing away: the file stays the user's, and where the group cannot be
     kept either, the other group gets no more than everybody.
     """
     made = os.fstat(descriptor)
+    mode = _given_away(descriptor, made, uid, gid, mode)
+    if mode != stat.S_IMODE(made.st_mode):
+        os.fchmod(descriptor, mode)
+
+
+def _given_away(descriptor: int, made: os.stat_result, uid: int, gid: int, mode: int) -> int:
+    """Give owner and group, and say with which mode the file is right then."""
     uid = -1 if uid == made.st_uid else uid
     gid = -1 if gid == made.st_gid else gid
     if uid == gid == -1:

@@ -87,7 +87,16 @@ class Walk:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give every descriptor back; a second call does nothing."""
         self._close_from(0)
+
+    def own(self, descriptor: int) -> int:
+        """The same descriptor, which is closed with the walk from now on."""
+        self._descriptors.append(descriptor)
+        return descriptor
 
     @contextmanager
     def aside(self) -> Iterator[None]:

@@ -23,9 +23,12 @@ class Writers:
 
     def are_gone(self, descriptor: int) -> bool:
         """Whether there is no writer, or only one that has had the file open for too long."""
+        free = await_none(descriptor)
+        if free and not self._since:
+            return True
         facts = os.fstat(descriptor)
         identity = (facts.st_dev, facts.st_ino)
-        if await_none(descriptor):
+        if free:
             self._since.pop(identity, None)
             return True
         if len(self._since) >= _REMEMBERED:

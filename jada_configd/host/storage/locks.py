@@ -10,8 +10,6 @@ import fcntl
 import os
 import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -67,20 +65,28 @@ class Standing:
         self._descriptor = -1
         self._identity = (0, 0)
 
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Hold it meanwhile; raises what `lock` raises."""
+    def taken(self) -> Self:
+        """To hold it meanwhile, as a context; entering raises what `lock` raises."""
+        return self
+
+    def __enter__(self) -> Self:
         if not self._is_in_place():
             self._open()
-        if _held.get(self._identity) == os.getpid():
+        pid = os.getpid()
+        if _held.get(self._identity) == pid:
             raise Busy(f"{escaped(self._path)} is held by this very process")
-        _take(self._descriptor, self._path, time.monotonic() + self._wait_seconds)
-        _held[self._identity] = os.getpid()
-        try:
-            yield
-        finally:
-            _held.pop(self._identity, None)
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+        _take(self._descriptor, self._path, self._wait_seconds)
+        _held[self._identity] = pid
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _held.pop(self._identity, None)
+        fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def _is_in_place(self) -> bool:
         """Whether the path still leads to the file that was found safe: others lock that."""
@@ -108,7 +114,7 @@ def lock(path: str, wait_seconds: float = 0.0) -> Lock:
     facts = os.fstat(descriptor)
     identity = (facts.st_dev, facts.st_ino)
     try:
-        _take(descriptor, path, time.monotonic() + wait_seconds)
+        _take(descriptor, path, wait_seconds)
     except BaseException:
         os.close(descriptor)
         raise
@@ -143,7 +149,8 @@ def _check_owner(uid: int, path: str) -> None:
         raise Refused(f"{escaped(path)} belongs to {trust().name(uid)}")
 
 
-def _take(descriptor: int, path: str, until: float) -> None:
+def _take(descriptor: int, path: str, wait_seconds: float) -> None:
+    until = time.monotonic() + wait_seconds
     while True:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
