@@ -53,6 +53,7 @@ class Around:
     security: SecurityLook
     journal: bool | Unknown
     version: int | None
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True)

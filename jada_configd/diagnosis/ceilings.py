@@ -6,6 +6,7 @@ from typing import Final
 
 from jada_configd.core.seams import Ceiling
 from jada_configd.core.survey import InotifyLook, ProcessLook
+from jada_configd.diagnosis.containers import grant, raise_limit
 from jada_configd.diagnosis.findings import Finding, ok, problem, warning
 
 _SYSCTL_FILE: Final = "/etc/sysctl.d/60-jada-configd-needs.conf"
@@ -26,57 +27,65 @@ class Wanted:
     is_max: bool = False
 
 
-def manager(look: ProcessLook | None, *, holds_limits: bool) -> Iterator[Finding]:
+def manager(look: ProcessLook, container: str) -> Iterator[Finding]:
     """The service manager gives a service its limits, before privileges are given up."""
     check = "manager-limits"
-    if not holds_limits or look is None:
-        return
-    who = "PID 1" if look.pid == 1 else f"the user's service manager (process {look.pid})"
-    if "CAP_SYS_RESOURCE" in look.capabilities:
-        yield ok(check, f"{who} can give services any limit that the kernel takes")
-    elif look.pid == 1:
-        says = f"{who} lacks CAP_SYS_RESOURCE: no service gets more than its own hard limits"
-        yield warning(check, says, "docker run --cap-add SYS_RESOURCE ...  # whoever starts PID 1")
-    else:
+    if look.pid != 1:
+        who = f"the user's service manager (process {look.pid})"
         yield ok(check, f"{who} gives services no more than its own hard limits")
+    elif "CAP_SYS_RESOURCE" in look.capabilities:
+        yield ok(check, "PID 1 can give services any limit that the kernel takes")
+    else:
+        says = "PID 1 lacks CAP_SYS_RESOURCE: no service gets more than PID 1's own hard limits"
+        yield warning(check, says, grant(container, "CAP_SYS_RESOURCE"))
 
 
 def limits(
-    wanted: Sequence[Wanted], ceilings: Mapping[str, Ceiling | None], sets_nr_open: int | None
+    wanted: Sequence[Wanted],
+    ceilings: Mapping[str, Ceiling | None],
+    sets_nr_open: int | None,
+    container: str,
 ) -> Iterator[Finding]:
     """Each limit against the most that can be given here.
 
     `sets_nr_open` is what the policy itself makes fs.nr_open.
     """
-    check = "limits"
-    found = False
+    check, found = "limits", False
     for want in wanted:
         ceiling = ceilings.get(want.limit)
         if want.is_max or ceiling is None or ceiling.value is None:
             continue
-        if want.value is not None and want.value <= ceiling.value:
-            continue
-        kernel = ceiling.reason.startswith("fs.nr_open")
-        if kernel and want.value is not None and want.value <= (sets_nr_open or 0):
+        most = ceiling.value
+        if _is_kernels(ceiling):
+            most = max(most, sets_nr_open or 0)
+        if want.value is not None and want.value <= most:
             continue
         found = True
         asked = "infinity" if want.value is None else want.value
         says = f"{want.unit} cannot have {want.limit} {asked} ({want.origin}): {ceiling.reason}"
-        yield problem(check, says, _raise(want, ceiling, kernel=kernel))
+        yield problem(check, says, _raise(want, ceiling, container))
     if wanted and not found:
-        most = [f"{name} {each.value}" for name, each in ceilings.items() if each is not None]
-        bound = f"; at most {', '.join(most)}" if most else ""
+        known = [f"{name} {each.value}" for name, each in ceilings.items() if each is not None]
+        bound = f"; at most {', '.join(known)}" if known else ""
         yield ok(check, f"the policy's limits can be had here{bound}")
 
 
-def _raise(want: Wanted, ceiling: Ceiling, *, kernel: bool) -> str:
+def _is_kernels(ceiling: Ceiling) -> bool:
+    """Whether it is fs.nr_open that bounds, and not whoever gives limits out."""
+    return ceiling.reason.startswith("fs.nr_open")
+
+
+def _raise(want: Wanted, ceiling: Ceiling, container: str) -> str:
     lower = f"or, at {want.origin}, {want.limit} = {ceiling.value}"
-    if kernel and want.value is not None:
+    if _is_kernels(ceiling):
+        if want.value is None:
+            return f'edit {want.origin}: {want.limit} = "max", which is {ceiling.value} here'
         return f"{_sysctl('fs.nr_open', want.value)}  # {lower}"
-    if kernel:
-        return f'edit {want.origin}: {want.limit} = "max", which is {ceiling.value} here'
-    value = "unlimited" if want.value is None else want.value
-    return f"docker run --ulimit {want.limit}={value}:{value} ...  # whoever starts it; {lower}"
+    value = "infinity" if want.value is None else str(want.value)
+    if ceiling.reason.startswith("PID 1 "):
+        return f"{raise_limit(container, want.limit, value)}  # {lower}"
+    line = f"[Service] Limit{want.limit.upper()}={value}"
+    return f"sudo systemctl edit user@.service  # {line}; {lower}"
 
 
 def inotify(needed: int, look: InotifyLook, *, runs: bool) -> Iterator[Finding]:
@@ -106,7 +115,7 @@ def inotify(needed: int, look: InotifyLook, *, runs: bool) -> Iterator[Finding]:
     if not found:
         of = "" if most is None else f" of {most}"
         used = f"; others use {look.used_watches}" if look.used_watches else ""
-        yield ok(check, f"the policy needs {needed} watches{of}{used}")
+        yield ok(check, f"the policy needs {needed}{of} watches{used}")
 
 
 def daemon(look: ProcessLook) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from jada_configd import __version__
 from jada_configd.core.specs import Policy
-from jada_configd.core.survey import ServiceLook, Unknown
+from jada_configd.core.survey import Unknown
 from jada_configd.diagnosis import (
     ceilings,
     places,
@@ -49,9 +49,9 @@ def _process(survey: Survey) -> Iterator[Finding]:
         yield unknown("processes", around)
         return
     if around.doer is not None:
-        unit = _service(survey)
-        installed = unit is not None and unit.unit.load_state == "loaded"
-        doer = privileges.Doer(around.doer, around.daemon is not None, installed)
+        manager = survey.managed.process if isinstance(survey.managed, Managed) else None
+        above = manager.capabilities if manager is not None else None
+        doer = privileges.Doer(around.doer, around.daemon is not None, above, around.container)
         yield from privileges.capabilities(
             doer,
             holds_files=policy is None or bool(policy.settings),
@@ -94,10 +94,11 @@ def _places(survey: Survey) -> Iterator[Finding]:
 def _kernel(survey: Survey) -> Iterator[Finding]:
     managed, around, policy = survey.managed, survey.around, survey.declared
     if isinstance(managed, Managed):
-        holds = _holds_limits(policy)
-        yield from ceilings.manager(managed.process, holds_limits=holds)
-        sets = _nr_open(policy)
-        yield from ceilings.limits(_wanted(policy), managed.ceilings, sets)
+        container = around.container if isinstance(around, Around) else ""
+        if _holds_limits(policy) and managed.process is not None:
+            yield from ceilings.manager(managed.process, container)
+        wanted = _wanted(policy)
+        yield from ceilings.limits(wanted, managed.ceilings, _nr_open(policy), container)
     if isinstance(around, Around) and policy is not None:
         if isinstance(survey.watches, Unknown):
             yield unknown("inotify", survey.watches)
@@ -116,10 +117,6 @@ def _rest(survey: Survey) -> Iterator[Finding]:
     if isinstance(survey.around, Around):
         yield from surroundings.clock(survey.around.clock)
     yield from surroundings.python(survey.python, survey.executable)
-
-
-def _service(survey: Survey) -> ServiceLook | None:
-    return survey.managed.service if isinstance(survey.managed, Managed) else None
 
 
 def _holds_limits(policy: Policy | None) -> bool:

@@ -27,7 +27,6 @@ class Place:
 
     purpose: str  # `state`, `drop-ins` …
     look: PlaceLook | Unknown
-    open_to_all: bool = False  # a user's own: what is wrong with it is nobody's fault here
 
 
 def directories(places: Sequence[Place]) -> Iterator[Finding]:
@@ -102,7 +101,7 @@ def _each(check: str, places: Sequence[Place], *, all_well: bool = True) -> Iter
 def _place(check: str, purpose: str, look: PlaceLook) -> Iterator[Finding]:
     """What is wrong with one directory; the first thing that keeps us from writing is enough."""
     name = f"{purpose} {escaped(look.path)}"
-    where, point = _quoted(look.there), _quoted(look.mount.point)
+    point = _quoted(look.mount.point)
     fixed = next(iter(look.immutable or look.append_only), None)
     if look.problem is not None:
         yield problem(
@@ -121,7 +120,7 @@ def _place(check: str, purpose: str, look: PlaceLook) -> Iterator[Finding]:
         what, flag = ("immutable", "i") if look.immutable else ("append-only", "a")
         yield problem(check, f"{escaped(fixed)} is {what}", f"chattr -{flag} {_quoted(fixed)}")
     elif not look.writable:
-        yield problem(check, f"{name} cannot be written: no permission", f"ls -ld {where}")
+        yield problem(check, f"{name} cannot be written: no permission", _permit(look))
     else:
         yield from _room(check, name, look)
 
@@ -138,6 +137,12 @@ def _room(check: str, name: str, look: PlaceLook) -> Iterator[Finding]:
         says = f"{on} has room for {count(look.free_inodes, 'more file')}"
         remedy = f"du -x --inodes {point} | sort -n | tail  # and remove what can go"
         yield tell(check, says, remedy)
+
+
+def _permit(look: PlaceLook) -> str:
+    if look.path.startswith("/run/user/"):
+        return 'loginctl enable-linger "$USER"  # gives a run-time directory'
+    return f'sudo chown "$USER" {_quoted(look.there)} && chmod u+rwx {_quoted(look.there)}'
 
 
 def _open_up(look: PlaceLook) -> str:

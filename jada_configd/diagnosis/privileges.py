@@ -6,6 +6,7 @@ from typing import Final
 
 from jada_configd.core.survey import ProcessLook, SecurityLook
 from jada_configd.core.wording import escaped
+from jada_configd.diagnosis.containers import grant
 from jada_configd.diagnosis.findings import Finding, ok, problem, warning
 
 # Without these root cannot correct files in users' directories.
@@ -32,7 +33,8 @@ class Doer:
 
     look: ProcessLook
     is_daemon: bool
-    installed: bool  # our unit is there: what it may do is what its own file says
+    above: frozenset[str] | None = None  # what PID 1 has: the rest our own unit keeps back
+    container: str = ""
 
     @property
     def name(self) -> str:
@@ -96,8 +98,6 @@ def _ask(module: str) -> str:
 
 def _grant(doer: Doer, name: str) -> str:
     """A unit's own bounds come from its file; what is above it, from whoever started all this."""
-    short = name.removeprefix("CAP_")
-    above = f"docker run --cap-add {short} ...  # a container gets it from whoever starts it"
-    if doer.is_daemon and doer.installed:
-        return f"jada-configd install  # writes the unit anew; in a container: {above}"
-    return above
+    if doer.is_daemon and doer.above is not None and name in doer.above:
+        return "jada-configd install  # or systemctl edit jada-configd: CapabilityBoundingSet="
+    return grant(doer.container, name)

@@ -83,7 +83,8 @@ def around_of(asked: Asked, at: Note) -> Around:
     at("systemctl --version")
     version = systemd_version(Manager(asked.where.user))
     clock, security = surroundings.clock_look(), surroundings.security_look()
-    return Around(daemon, doer, inotify, clock, security, journal, version)
+    where = surroundings.container()
+    return Around(daemon, doer, inotify, clock, security, journal, version, where)
 
 
 def managed_of(asked: Asked, policy: Policy | None, version: int | None, at: Note) -> Managed:

@@ -81,7 +81,7 @@ def daemon(
     check, control = "daemon", systemctl(user=user)
     log = f"journalctl {'--user-unit' if user else '--unit'} {_UNIT} --lines 20"
     if look is None:
-        yield from _stopped(check, service, control, log)
+        yield from _stopped(check, service, log, user=user)
         return
     if look.version != version:
         says = (
@@ -89,15 +89,18 @@ def daemon(
         )
         yield warning(check, says, f"{control} restart {_UNIT}")
     if look.state == "degraded":
-        yield problem(check, f"the daemon is degraded: {escaped(look.reason)}", log)
+        says = f"the daemon is degraded: {escaped(look.reason)}"
+        yield problem(check, says, f"{log}  # it recovers by itself once that is mended")
     else:
         yield ok(check, f"runs as process {look.pid}, and says {escaped(look.state)}")
 
 
-def _stopped(check: str, service: ServiceLook | None, control: str, log: str) -> Iterator[Finding]:
+def _stopped(check: str, service: ServiceLook | None, log: str, *, user: bool) -> Iterator[Finding]:
+    control = systemctl(user=user)
     unit = service.unit if service is not None else None
     if unit is None or unit.load_state in ("not-found", "masked"):
-        yield warning(check, "the daemon does not run: nothing is held", "jada-configd run")
+        install = _install(user=user)
+        yield warning(check, "the daemon does not run: nothing is held", install)
     elif unit.active_state in ("failed", "activating"):
         result = escaped(unit.result or unit.sub_state)
         says = f"the daemon does not get to run: {unit.active_state} ({result})"

@@ -16,6 +16,7 @@ _SYNCHRONISED_WITHIN: Final = 16_000_000  # µs: as systemd's own NTPSynchronize
 _SELINUX: Final = "/sys/fs/selinux/enforce"
 _APPARMOR: Final = "/sys/module/apparmor/parameters/enabled"
 
+_CONTAINER: Final = "/run/systemd/container"
 _LOGINS: Final = ("login", "sshd", "su", "su-l", "common-session", "system-auth")
 _INCLUDE: Final = re.compile(r"@include\s+(\S+)|-?\w+\s+(?:include|substack)\s+(\S+)")
 _PAM_LIMITS: Final = re.compile(r"-?session\s+(?:\[[^\]]*\]|\S+)\s+(?:\S*/)?pam_limits\.so")
@@ -43,6 +44,17 @@ def security_look() -> SecurityLook:
     if _text(_APPARMOR).strip() == "Y":
         return SecurityLook("AppArmor", enforcing=True)
     return SecurityLook("", enforcing=False)
+
+
+def container() -> str:
+    """What all this runs in (`docker`, `podman`, `lxc`, `systemd-nspawn` …), "" on a host itself.
+
+    systemd writes its name down (systemd-detect-virt(1)); without it, two leave a mark.
+    """
+    if name := _text(_CONTAINER).strip():
+        return name
+    marks = {"docker": "/.dockerenv", "podman": "/run/.containerenv"}
+    return next((name for name, mark in marks.items() if os.path.exists(mark)), "")
 
 
 def pam_look(root: str) -> PamLook:
