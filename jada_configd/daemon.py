@@ -8,19 +8,21 @@ import gc
 import os
 import selectors
 import time
-from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from jada_configd import __version__
 from jada_configd.assembly import Assembly
 from jada_configd.core.model import Cause
-from jada_configd.core.report import Event, Standing
+from jada_configd.core.report import Standing
+from jada_configd.core.seams import UnitFact
 from jada_configd.core.snapshot import service_plain, snapshot
 from jada_configd.core.specs import Policy
 from jada_configd.core.status import State, overall
 from jada_configd.enforcement import NEVER_NS, PolicyInForce, PolicySource
 from jada_configd.host.signals import Signals
 from jada_configd.loop import clock
+from jada_configd.sinks import FanOut
+from jada_configd.upkeep import Upkeep
 
 FIRST_PASS_NS: Final = 10_000_000_000  # services wait for us at boot: no longer than this
 TELL_AFTER_NS: Final = 20_000_000  # what happens within is told together
@@ -56,16 +58,16 @@ class Daemon:
         assembly: Assembly,
         source: PolicySource,
         notifier: Notifier,
-        tell: Callable[[Event], None],
-        troubles: Callable[[], Sequence[str]],
+        told: FanOut,
+        upkeep: Upkeep,
     ) -> None:
-        """`tell` hears every event; `troubles` are those of who listens."""
+        """`told` hears every event."""
         self._assembly = assembly
         self._loop = assembly.loop
-        self._policy = PolicyInForce(source, self._loop.selector, self._enforce, tell)
+        self._policy = PolicyInForce(source, self._loop.selector, self._enforce, told.handle)
         self._notifier = notifier
-        self._tell = tell
-        self._troubles = troubles
+        self._told = told
+        self._upkeep = upkeep
         self._signals = Signals()
         self._reloading = False
         self._reload_again = False
@@ -116,6 +118,7 @@ class Daemon:
         if self._beat_ns <= now_ns:
             self._notifier.beat()
             self._beat_ns = now_ns + self._beat_every_ns
+            self._look_after(now_ns)
         passes, troubles = self._loop.board.counters.passes, self._loop.troubles()
         due_ns = min(self._beat_ns, self._policy.due_ns(), self._keep_ns, self._tell_ns or NEVER_NS)
         readable = self._loop.turn(due_ns)
@@ -141,6 +144,15 @@ class Daemon:
             self._keep_ns = NEVER_NS
             ended_ns = time.monotonic_ns()
             self._keep_not_before_ns = ended_ns + TELL_SHARE * (ended_ns - now_ns)
+
+    def _look_after(self, now_ns: int) -> None:
+        """With the beat, so that nothing wakes us for it."""
+        lost, untold = self._upkeep.look()
+        if lost:
+            self._assembly.save()
+            self._loop.schedule.hint_all(now_ns, "retry")
+        if untold:
+            self._tell_ns = min(self._tell_ns or now_ns, now_ns)
 
     # ---- the policy
 
@@ -184,7 +196,7 @@ class Daemon:
         if self._state_since[0] != state:
             self._state_since = (state, clock())
         line = board.line(state, why)
-        self._tell(Standing(state, line, self._snapshot(state, why)))
+        self._told.handle(Standing(state, line, self._snapshot(state, why)))
         ended_ns = time.monotonic_ns()
         self._tell_not_before_ns = ended_ns + TELL_SHARE * (ended_ns - began_ns)
         if self._assembly.troubles() or self._troubles():
@@ -193,6 +205,9 @@ class Daemon:
             self._told_of_trouble += 1
         else:
             self._told_of_trouble = 0
+
+    def _troubles(self) -> tuple[str, ...]:
+        return (*self._upkeep.instance.troubles(), *self._told.troubles())
 
     def _all_troubles(self) -> list[str]:
         first = self._policy.error.splitlines()[:1] if self._policy.error else []
@@ -225,8 +240,9 @@ class Daemon:
         policy = self._loop.policy
         seen = self._assembly.reader.units
         named = [spec.unit for spec in policy.services] if policy else []
-        return [
-            service_plain(seen[unit], loaded=self._loop.owes_nothing(unit))
-            for unit in named
-            if unit in seen
-        ]
+        return [self._service(seen[unit]) for unit in named if unit in seen]
+
+    def _service(self, unit: UnitFact) -> dict[str, Any]:
+        usage, at = self._assembly.reader.usages.get(unit.name, (None, 0.0))
+        loaded = self._loop.owes_nothing(unit.name)
+        return service_plain(unit, loaded=loaded, usage=usage, measured=clock(at))

@@ -337,7 +337,7 @@ class Loop:
         )
 
 
-def clock() -> str:
-    """The moment as contract and journal write it: UTC, milliseconds."""
-    now = time.time()
+def clock(at: float | None = None) -> str:
+    """A moment (CLOCK_REALTIME; None: now) as contract and journal write it: UTC, milliseconds."""
+    now = time.time() if at is None else at
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"

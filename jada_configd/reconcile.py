@@ -19,6 +19,7 @@ from jada_configd.core.plan import Plan, ordered, shown
 from jada_configd.core.report import Report
 from jada_configd.core.seams import Reader
 from jada_configd.core.settling import Settling
+from jada_configd.core.usage import LOOK_EVERY_NS, Alarms
 from jada_configd.errors import HostError, ManagerGone, Refused, Stale, Unable
 from jada_configd.kinds import KINDS
 from jada_configd.takeup import TakeUp
@@ -69,6 +70,7 @@ class Reconciler:
         self.at_work: set[ResourceId] = set()  # nor about these, whose job has not ended
         self._reloads = False  # this pass has systemd read its unit files
         self._settling = Settling()
+        self._alarms = Alarms()
         self._begun: dict[ResourceId, Report] = {}  # to be told once it has ended
         self._seen_wrong: dict[ResourceId, int | None] = {}  # with when it had last been right
         self._untaken: dict[ResourceId, int] = {}
@@ -80,11 +82,14 @@ class Reconciler:
         for remembered in (self._begun, self._seen_wrong, self._untaken, self._digests):
             for each in remembered.keys() - resources:
                 remembered.pop(each, None)
-        self._settling.hold(frozenset(map(str, resources)))
+        names = frozenset(map(str, resources))
+        self._settling.hold(names)
+        self._alarms.hold(names)
 
     def check(self, batch: Batch) -> list[Report]:
         """What has drifted and what would be done; nothing is changed, and nothing can be."""
-        return [self._checked(self._look(resource, cause)) for resource, cause in batch]
+        looks = [self._look(resource, cause) for resource, cause in batch]
+        return [self._with_strains(each, self._checked(each), "drifted") for each in looks]
 
     def reconcile(self, batch: Batch, writer: Writer) -> list[Report]:
         """Correct what has drifted, in the order of `core/plan.py`, and look again."""
@@ -115,7 +120,10 @@ class Reconciler:
                 reports.append(self._acted(each, errors.get(each.resource.id), done_ns))
             else:
                 reports.append(self._left(each, waits[each.resource.id]))
-        return reports
+        return [
+            self._with_strains(look, report, _if_left(look.resource))
+            for look, report in zip(looks, reports, strict=True)
+        ]
 
     # ---- observe, diff, plan
 
@@ -246,6 +254,24 @@ class Reconciler:
             return _report(look, "waiting", problem or waits)
         return _report(look, _beyond_us(look), problem)
 
+    def _with_strains(self, look: Look | Report, report: Report, result: Result) -> Report:
+        """What came of a look, and beside it how near the thing is to its limits.
+
+        `result` is that of a strain alone. What was corrected is told so; the strain with the next.
+        """
+        if isinstance(look, Report):
+            return report
+        told = self._alarms.take(str(look.resource.id), look.observed.strains)
+        if look.observed.strains or told.eased:
+            look_by_ns = look.at_ns + LOOK_EVERY_NS if look.observed.strains else None
+            report = replace(report, look_by_ns=look_by_ns, eased=told.eased)
+        if told.problem is None:
+            return report
+        report = replace(report, problem="; ".join(filter(None, (report.problem, told.problem))))
+        if report.result == "corrected":
+            return replace(report, look_by_ns=look.at_ns)
+        return replace(report, result=result) if report.result == "in-sync" else report
+
     def _reloads_already(self, look: Look) -> bool:
         """Whether the daemon-reload that is missing was started after the file came to stand so."""
         begun = self._begun.get(look.resource.id)
@@ -306,6 +332,11 @@ def _carry_out(looks: Mapping[ResourceId, Look], writer: Writer) -> dict[Resourc
         except Exception as error:  # noqa: BLE001 - told as a Report; what is no HostError is a bug
             errors |= {each: error for each in askers if each not in errors}
     return errors
+
+
+def _if_left(resource: Resource) -> Result:
+    """What a drift is called that nothing can be done about."""
+    return "drifted" if resource.mode == "enforce" else "reported"
 
 
 def _may_act(look: Look) -> bool:

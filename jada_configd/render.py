@@ -64,7 +64,7 @@ def _resource(plain: Mapping[str, Any], paint: Painter) -> list[str]:
     for change in plain["changes"]:
         lines += _wrapped(_change(change), _INDENT)
     if plain["problem"]:
-        lines += _wrapped(escaped(plain["problem"]), _INDENT)
+        lines += _told(plain["problem"])
     verb = "did: " if result == "corrected" else "to do: "
     for action in plain["actions"]:
         lines += _wrapped(verb + escaped(action), _INDENT)
@@ -102,7 +102,8 @@ def status(plain: Mapping[str, Any], paint: Painter, hints: Iterable[str]) -> st
     for each in plain["resources"]:
         lines += _status_row(each, paint)
     if plain["services"]:
-        lines += ["", f"{'SERVICE':<{_UNIT}}{'ACTIVE':<14}{'PROCESS':>8}  {'LOADED':<8}{'HEALTHY':<8}"]
+        head = f"{'ACTIVE':<14}{'PROCESS':>8}  {'LOADED':<8}{'HEALTHY':<8}"
+        lines += ["", f"{'SERVICE':<{_UNIT}}{head}"]
     lines += [line for each in plain["services"] for line in _service_rows(each)]
     counters = plain["counters"]
     corrected = plain["latency_ms"]["corrected"]
@@ -126,7 +127,7 @@ def _status_row(each: Mapping[str, Any], paint: Painter) -> list[str]:
     )
     lines[0] = lines[0].replace(each["result"], paint(each["result"]), 1)
     if each.get("problem"):
-        lines += _wrapped(escaped(each["problem"]), _INDENT)
+        lines += _told(each["problem"])
     return lines
 
 
@@ -152,8 +153,15 @@ def _usage(plain: Mapping[str, Any]) -> str:
         who = f", process {use['pid']} {escaped(use['name'])}" if use.get("pid") else ""
         much = who if use["share"] >= _MUCH else ""
         parts.append(f"{limit} {use['used']} of {use['limit']} ({int(use['share'] * 100)} %{much})")
-    parts += [count(plain["processes"], "process"), count(plain["threads"], "thread")]
+    processes = plain["processes"]
+    parts.append("1 process" if processes == 1 else f"{processes} processes")
+    parts.append(count(plain["threads"], "thread"))
     return f"{', '.join(parts)} at {plain['measured'][11:19]}"
+
+
+def _told(problem: str) -> list[str]:
+    """A sentence, each of its parts in a line of its own: what is, what was asked for, why."""
+    return [line for part in problem.split("; ") for line in _wrapped(escaped(part), _INDENT)]
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

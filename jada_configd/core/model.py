@@ -143,7 +143,8 @@ class Observed:
     drift until it has stood still. `vacant`: nothing is there to be held, so nothing can drift;
     `interim`: what was there has ended, and what was begun with it goes on with what follows.
     `good` is content that is worth going back to. `pending`: the problem is that a place is not
-    there yet, which is nobody's failure.
+    there yet, which is nobody's failure. `strains` tell how near it is to limits of which the
+    policy wants to know: drift that no plan mends and that keeps nothing from being mended.
     """
 
     fields: Mapping[Field, Value]

@@ -14,8 +14,10 @@ class Report:
     `drift` is what was found, before anything was done. `problem` is one sentence or None.
     `actions` are what was (or would be) done. `again_ns` asks for another look at that moment,
     `backs_off` that it be tried again with growing gaps (else a hint or the sweep comes back).
-    `degrades` says that the machine, not the content, is in the way. Moments are CLOCK_MONOTONIC
-    in nanoseconds; `corrected_ns` is 0 where nothing was corrected.
+    `degrades` says that the machine, not the content, is in the way. `look_by_ns` is when to look
+    at the latest, whatever came of this look. `eased` is one sentence about what was told to be
+    near a limit and no longer is. Moments are CLOCK_MONOTONIC in nanoseconds; `corrected_ns` is 0
+    where nothing was corrected.
     """
 
     resource: Resource
@@ -30,11 +32,13 @@ class Report:
     backs_off: bool = False
     degrades: bool = False
     traceback: str | None = None
+    look_by_ns: int | None = None
+    eased: str | None = None
 
     @property
     def settled(self) -> bool:
-        """Whether the resource is as declared now."""
-        return self.result in ("in-sync", "corrected")
+        """Whether the resource is as declared now; what was corrected may have a problem left."""
+        return self.result == "in-sync" or (self.result == "corrected" and self.problem is None)
 
 
 @dataclass(frozen=True, slots=True)

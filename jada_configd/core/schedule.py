@@ -78,6 +78,8 @@ class Schedule:
         self._failures.pop(resource, None)
         if report.again_ns is not None:
             self._at(resource, max(report.again_ns, now_ns + GAP_NS), "retry")
+        if report.look_by_ns is not None:
+            self._at(resource, max(report.look_by_ns, now_ns + GAP_NS), "sweep")
 
     def next_due(self) -> int:
         """The next moment at which there is something to do."""

@@ -97,6 +97,43 @@ class ProcessFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """How much of one limit is used by a process, which stands beside it.
+
+    `limit` is what binds it (soft; None: nothing does). Of a limit that bounds a user (`nproc`),
+    `uid` is that user and `used` what all its processes have; of `tasks`, which bounds a control
+    group, there is no process: `pid` is 0.
+    """
+
+    used: int
+    limit: LimitValue
+    pid: int = 0
+    started: int = 0  # as in ProcessFact
+    name: str = ""  # as the process calls itself
+    uid: int = -1
+
+    @property
+    def share(self) -> float:
+        """Of the limit, 1 being all of it."""
+        if self.limit is None:
+            return 0.0
+        return self.used / self.limit if self.limit else float(self.used > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the processes of one unit use; `threads` are those of all of them together.
+
+    `uses` are by limits.conf name (and `tasks`), the highest share first: always the highest, and
+    behind it whatever was asked for. What cannot be told here is not among them.
+    """
+
+    processes: int
+    threads: int
+    uses: Mapping[str, tuple[Use, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Ceiling:
     """The most that a service can be given here, and what would raise it."""
 
@@ -147,6 +184,12 @@ class Reader(Protocol):
         """All that says what the limits of a unit are to be, in the order of systemd's reading.
 
         The files as they are now, which systemd may have yet to read. Raises `ManagerGone`.
+        """
+
+    def usage(self, unit: UnitFact, near: Mapping[str, float]) -> Usage | None:
+        """What a unit's processes use of their limits, or None where there are none.
+
+        `near` names limits to be told of too, and the share from which on not the highest alone.
         """
 
     def last_good(self, resource: str) -> bytes | None:

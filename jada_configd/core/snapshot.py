@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jada_configd.core.report import Report
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.seams import UnitFact, Usage
 from jada_configd.core.status import Board
 from jada_configd.core.wording import change_plain
 
@@ -36,15 +36,42 @@ def snapshot(
     }
 
 
-def service_plain(unit: UnitFact, *, loaded: bool) -> dict[str, Any]:
-    """One service; without a health check of its own it is healthy when it is active."""
+def service_plain(
+    unit: UnitFact, *, loaded: bool, usage: Usage | None = None, measured: str | None = None
+) -> dict[str, Any]:
+    """One service; without a health check of its own it is healthy when it is active.
+
+    `measured` is when its usage was looked at; there is none where nothing of it runs.
+    """
     return {
         "unit": unit.name,
         "active": unit.active_state,
         "main_pid": unit.main_pid,
         "loaded": loaded,
         "healthy": unit.active_state == "active",
+        "usage": None if usage is None else {**usage_plain(usage), "measured": measured},
     }
+
+
+def usage_plain(usage: Usage) -> dict[str, Any]:
+    """By limit the process that is nearest to it, and what the unit has in all.
+
+    `share` is null where `limit` is "infinity": nothing binds it then. A limit that bounds a user
+    has a `uid`, one that bounds the unit as a whole no process.
+    """
+    plain: dict[str, Any] = {}
+    for limit, (nearest, *_) in sorted(usage.uses.items()):
+        bound = nearest.limit is not None
+        plain[limit] = {
+            "used": nearest.used,
+            "limit": nearest.limit if bound else "infinity",
+            "share": round(nearest.share, 3) if bound else None,
+        }
+        if nearest.pid:
+            plain[limit] |= {"pid": nearest.pid, "name": nearest.name}
+        if nearest.uid >= 0:
+            plain[limit]["uid"] = nearest.uid
+    return {**plain, "processes": usage.processes, "threads": usage.threads}
 
 
 def resource_plain(report: Report) -> dict[str, Any]:

@@ -5,7 +5,7 @@ only way back in. Nothing here checks anything: what arrives has been validated.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from jada_configd.core.model import Exactly, Field, Gone, Members, Mode, OneOf, Rule
@@ -33,7 +33,10 @@ class SettingsSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """`[service."UNIT"]`: how a unit takes corrections up, and its limits as (soft, hard)."""
+    """`[service."UNIT"]`: how a unit takes corrections up, and its limits as (soft, hard).
+
+    `usage`: the share of a limit, 1 being all of it, from which on its use is told as drift.
+    """
 
     unit: str
     apply: Apply
@@ -106,6 +109,7 @@ def _service(plain: Mapping[str, Any]) -> ServiceSpec:
         limits={name: (soft, hard) for name, (soft, hard) in plain["limits"].items()},
         mode=plain["mode"],
         origin=plain["origin"],
+        usage=plain["usage"],
     )
 
 

@@ -29,7 +29,7 @@ def state_of(report: Report) -> State:
     if report.degrades:
         return "degraded"
     match report.result:
-        case "in-sync" | "corrected":
+        case "in-sync" | "corrected" if report.settled:
             return "in-sync"
         case "held" | "contested":
             return report.result

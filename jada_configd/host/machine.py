@@ -1,7 +1,8 @@
 """The real machine behind the seams: one class reads it, another changes it."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
 from jada_configd.core.actions import (
     KeepEvidence,
@@ -18,12 +19,13 @@ from jada_configd.core.seams import (
     Owed,
     ProcessFact,
     UnitFact,
+    Usage,
 )
 from jada_configd.errors import ManagerGone
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.manager.limit_lines import configuration_directories, unit_limit_lines
 from jada_configd.host.manager.systemd import Systemd
-from jada_configd.host.processes import ceilings, facts, limits
+from jada_configd.host.processes import ceilings, control_groups, facts, limits, unit_usage
 from jada_configd.host.storage.state import StateDirectory
 
 
@@ -39,12 +41,16 @@ class MachineReader:
         ledger: Ledger,
         systemd: Systemd | None,
         state: Callable[[], StateDirectory | None],
+        groups: str = control_groups.MOUNT,
     ) -> None:
+        """`groups` is where control groups are mounted."""
+        self._groups = groups
         self._files = files
         self._ledger = ledger
         self._systemd = systemd
         self._state = state
         self.units: dict[str, UnitFact] = {}  # as they were last seen
+        self.usages: dict[str, tuple[Usage, float]] = {}  # the same, with when (CLOCK_REALTIME)
 
     def read_file(self, path: str) -> FileFact:
         """The file, decided hop by hop by ownership."""
@@ -64,6 +70,15 @@ class MachineReader:
     def process(self, pid: int) -> ProcessFact | None:
         """The live process."""
         return facts.process(pid)
+
+    def usage(self, unit: UnitFact, near: Mapping[str, float]) -> Usage | None:
+        """What a unit's processes use of their limits."""
+        found = unit_usage.usage(unit.control_group, near, self._groups)
+        if found is None:
+            self.usages.pop(unit.name, None)
+        else:
+            self.usages[unit.name] = (found, time.time())
+        return found
 
     def ceiling(self, limit: str) -> Ceiling | None:
         """The most that a service can be given here."""

@@ -13,6 +13,7 @@ from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule
 from jada_configd.core.plan import Plan
 from jada_configd.core.seams import Owed, Reader, UnitFact
 from jada_configd.core.specs import ServiceSpec
+from jada_configd.core.usage import near, strains, unmeasured
 
 LOADED: Field = ("loaded",)
 
@@ -48,14 +49,26 @@ class ServiceKind:
         return {LOADED: Exactly(value=True)}
 
     def observe(self, spec: ServiceSpec, reader: Reader) -> Observed:
-        """Whether the unit has taken everything up, and what keeps it from running."""
+        """Whether the unit has taken everything up, and what keeps it from running.
+
+        How near it is to its limits stands beside all that, and says nothing about a debt.
+        """
         unit = reader.unit(spec.unit)
         owed = reader.owed(spec.unit)
+        usage = reader.usage(unit, near(spec.usage))
         problem = _problem(spec, unit)
         note = None
         if problem is None and unit.active_state == "inactive":
             note = f"{spec.unit} is inactive; a correction does not start it"
-        return Observed({LOADED: owed is None}, Evidence(unit, owed), problem, note)
+        elif problem is None and usage is not None:
+            note = unmeasured(spec.usage, usage)
+        return Observed(
+            {LOADED: owed is None},
+            Evidence(unit, owed),
+            problem,
+            note,
+            strains=strains(spec.usage, usage),
+        )
 
     def plan(self, spec: ServiceSpec, drift: Drift, observed: Observed) -> Plan:
         """One job, or what it waits for."""

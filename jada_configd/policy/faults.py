@@ -16,7 +16,7 @@ from jada_configd.policy.places import Keys
 _LATER: Final[dict[Keys, set[str]]] = {
     (): {"aws", "login", "sysctl"},
     ("daemon",): {"canary"},
-    ("service",): {"health", "live", "usage"},
+    ("service",): {"health", "live"},
 }
 # Keys of Claude Code's own file, some of which are spelt almost like an entry's.
 _FILE_KEYS: Final = {"default_model", "effortLevel", "env", "hooks", "model", "permissions"}
@@ -112,13 +112,15 @@ def _instead(keys: Keys, value: object) -> str:
         return f"; jada-configd {__version__} does not support {name} yet"
     known = _known(level)
     word = str(key)
-    if level[-1:] == ("limits",):
+    if level[-1:] in (("limits",), ("usage",)):
         if word in _PAM_ONLY:
             return "; pam_limits alone knows it, it is no limit of a service"
         for prefix in _LIMIT_PREFIXES:
             word = word.lower().removeprefix(prefix)
         if word in known:
             return f"; did you mean {quoted(word)}?"
+        if level[-1:] == ("usage",) and word in models.Limits.model_fields:
+            return "; how much of this limit is used cannot be told"
     near_by = suggestion(word, known)
     if near_by and word not in _FILE_KEYS:
         return near_by
@@ -146,6 +148,8 @@ def _model(level: Keys) -> type[BaseModel] | None:
             return models.Service
         case ("service", _, "limits"):
             return models.Limits
+        case ("service", _, "usage"):
+            return models.Usage
         case ("service", _, "limits", _):
             return models.Pair
         case _:

@@ -36,6 +36,11 @@ def _sweep(text: str) -> str:
     return text
 
 
+def _share(text: str) -> str:
+    values.share(text)
+    return text
+
+
 def _version(number: int) -> int:
     if number != 1:
         raise ValueError("must be 1")
@@ -199,6 +204,29 @@ class Limits(Table):
     stack: Limit = _limit("LimitSTACK=: stack of the main thread, bytes.")
 
 
+Share = Annotated[
+    str,
+    AfterValidator(_share),
+    WithJsonSchema({"type": "string", "pattern": "^([1-9][0-9]?|100)%$"}),
+]
+
+
+class Usage(Table):
+    """The share of a limit from which on its use is told as drift, such as "80%".
+
+    Each process is held against its own soft limit; over again is what falls a tenth below.
+    """
+
+    address_space: Share = _limit("Virtual memory.", "as")
+    cpu: Share = _limit("Processor time.")
+    data: Share = _limit("Data segment.")
+    memlock: Share = _limit("Memory locked into RAM.")
+    nofile: Share = _limit("Open file descriptors.")
+    nproc: Share = _limit("Processes and threads of the unit's user, wherever they run.")
+    stack: Share = _limit("Stack of the main thread.")
+    tasks: Share = _limit("TasksMax=: processes and threads of the unit as a whole.")
+
+
 class Service(Table):
     """How a unit takes corrections up, and its limits."""
 
@@ -211,6 +239,11 @@ class Service(Table):
     limits: Limits = Field(
         default=Limits(),
         description="Resource limits, soft and hard.",
+        json_schema_extra=_without_default,
+    )
+    usage: Usage = Field(
+        default=Usage(),
+        description='Shares of limits, such as "80%", from which on their use is told as drift.',
         json_schema_extra=_without_default,
     )
 

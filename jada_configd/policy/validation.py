@@ -166,11 +166,20 @@ def _plain_services(
                 "apply": model.apply,
                 "when": model.when,
                 "limits": limits,
+                "usage": _plain_usage(model.usage),
                 "mode": policy.daemon.mode,
                 "origin": origin,
             }
         )
     return services
+
+
+def _plain_usage(usage: models.Usage) -> dict[str, float]:
+    fields = models.Usage.model_fields
+    return {
+        fields[name].alias or name: values.share(getattr(usage, name))
+        for name in sorted(usage.model_fields_set)
+    }
 
 
 def _limit_name(name: str) -> str:

@@ -22,6 +22,7 @@ SWEEP_LEAST: Final = 1.0  # seconds
 SWEEP_MOST: Final = 86400.0
 
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
+_PERCENT = re.compile(r"([1-9][0-9]?|100)%")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\@-]*)?")
 _UNIT_TYPES: Final = ".socket .device .mount .automount .swap .target .path .timer .slice .scope"
@@ -42,6 +43,14 @@ def sweep(text: str) -> float:
     if not SWEEP_LEAST <= value <= SWEEP_MOST:
         raise ValueError('must be from "1s" to "24h"')
     return value
+
+
+def share(text: str) -> float:
+    """A percentage, as a share of which 1 is all."""
+    match = _PERCENT.fullmatch(text)
+    if match is None:
+        raise ValueError('must be a percentage from "1%" to "100%", without a fraction')
+    return int(match[1]) / 100
 
 
 def settings_path(text: str, home: str | None) -> str:

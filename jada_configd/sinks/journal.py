@@ -27,6 +27,7 @@ MESSAGE_IDS: Final[Mapping[str, str]] = {
     "policy-rejected": "deb0d25bf41a4579ad461f5b106e83f9",
     "contested": "d10fa364af974d62b0bf7a0655d24fd1",
     "held": "561080aa36c440bd8a31c8189e8ef18e",
+    "eased": "4f1575d6593c4f018deb9c00797fe954",
 }
 _DAEMON: Final = "3"  # the facility, syslog(3)
 _LENGTH: Final = struct.Struct("<Q")

@@ -51,6 +51,8 @@ class Records:
             "JADA_FIELD": [pointer(change.field) for change in report.drift.changes],
         }
         changes = _changes(report)
+        if report.eased:
+            self._send("eased", f"{identity}: {report.eased}", NOTICE, fields)
         match report.result:
             case "corrected":
                 took = seconds((report.corrected_ns - report.detected_ns) / 1e9)

@@ -20,7 +20,7 @@ def members(group: str, mount: str = MOUNT) -> tuple[int, ...]:
     """
     for tree in _TREES:
         top = _place(mount, tree, group)
-        if top is not None and os.path.exists(f"{top}/cgroup.procs"):  # noqa: PTH110 - as os here
+        if top is not None and os.path.exists(f"{top}/cgroup.procs"):
             return tuple(pid for place in _with_all_below(top) for pid in _members(place))
     return ()
 
