@@ -4,6 +4,8 @@ All of it stands in the state directory. Where that cannot be opened or written 
 without, the trouble is told, and it is tried again at the next occasion.
 """
 
+import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -31,6 +33,8 @@ class Memory:
         self._create = create
         self._state: StateDirectory | None = None
         self._trouble: str | None = None
+        self._failed = False
+        self._policy: str | None = None  # as it was last loaded or kept, to be kept once more
 
     def state(self) -> StateDirectory:
         """The state directory; raises `HostError`."""
@@ -41,6 +45,19 @@ class Memory:
     def reachable(self) -> StateDirectory | None:
         """The state directory, or None where there is none to be had."""
         return self._attempt(self.state)
+
+    def renew(self) -> bool:
+        """Whether the directory was emptied, or could not be had for a while, and is there again.
+
+        The policy, by whose lack that is known, is kept in it anew; the ledger and what is right
+        now have to be told once more.
+        """
+        if self._policy is None or (not self._failed and self._has_policy()):
+            return False
+        self._state = None  # what it knows to be there is not
+        self._failed = False
+        self._save(_POLICY, json.loads(self._policy), sync=True)
+        return not self._failed
 
     def troubles(self) -> tuple[str, ...]:
         """What last went wrong with it, if that has not gone right since."""
@@ -67,7 +84,12 @@ class Memory:
 
     def save_policy(self, plain: Mapping[str, Any]) -> None:
         """Keep a policy that loaded: it stays in force across restarts if a later one does not."""
-        self._save(_POLICY, plain, sync=True)
+        self._policy = json.dumps(plain, separators=(",", ":"))
+        if plain != self.policy():
+            self._save(_POLICY, plain, sync=True)
+
+    def _has_policy(self) -> bool:
+        return os.path.lexists(f"{self._path}/{_POLICY}")
 
     def keep(self, resource: ResourceId, content: bytes) -> None:
         """Remember content that is as declared, for the day when it is broken or lost."""
@@ -85,6 +107,7 @@ class Memory:
         except HostError as error:
             self._trouble = str(error)
             self._state = None  # it may be another directory by then: opened and checked anew
+            self._failed = True
             return None
         self._trouble = None
         return result

@@ -20,7 +20,9 @@ class StatusFile:
 
     def handle(self, event: Event) -> None:
         """Replace the file; raises OSError where the run-time directory is not to be written."""
-        if not isinstance(event, Standing) or event.snapshot == self._written:
+        if not isinstance(event, Standing):
+            return
+        if event.snapshot == self._written and self.stands():
             return
         text = json.dumps(event.snapshot, ensure_ascii=True) + "\n"
         # One daemon a host and one thread in it, so the name needs to be no other than this; what
@@ -35,6 +37,10 @@ class StatusFile:
             os.close(descriptor)
         os.replace(temporary, self._path)  # noqa: PTH105 - as the other calls here
         self._written = event.snapshot
+
+    def stands(self) -> bool:
+        """Whether the file is there: who finds none believes that no daemon runs."""
+        return os.path.lexists(self._path)
 
     def close(self) -> None:
         """The file goes: who reads none knows that no daemon runs."""

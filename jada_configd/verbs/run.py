@@ -6,8 +6,8 @@ import os
 from jada_configd.assembly import DAEMON_LOCK, assemble
 from jada_configd.daemon import Daemon
 from jada_configd.errors import Busy, HostError
-from jada_configd.host.directories import directories
-from jada_configd.host.storage.state import lock
+from jada_configd.host.directories import Directories, directories
+from jada_configd.host.storage.instance import Instance
 from jada_configd.policy import child
 from jada_configd.sinks import FanOut
 from jada_configd.sinks.journal import Journal
@@ -15,6 +15,7 @@ from jada_configd.sinks.records import Records
 from jada_configd.sinks.sd_notify import Notifier
 from jada_configd.sinks.standing import StatusLine
 from jada_configd.sinks.status_file import StatusFile
+from jada_configd.upkeep import Upkeep
 from jada_configd.verbs.output import complain
 from jada_configd.verbs.sources import DiskPolicy
 
@@ -28,13 +29,14 @@ def run(options: argparse.Namespace) -> int:
     where = directories(user=options.user, root=options.root, environ=os.environ)
     try:
         # The lock's file stands in the run-time directory, which is made and checked with it.
-        with lock(f"{where.runtime}/{DAEMON_LOCK}"):
-            notifier = Notifier()
-            told = FanOut((StatusFile(where.status), StatusLine(notifier), Records(Journal().send)))
+        with _instance(where) as instance:
+            notifier, status = Notifier(), StatusFile(where.status)
+            told = FanOut((status, StatusLine(notifier), Records(Journal().send)))
             assembly = assemble(where, told.handle, daemon=True)
             source = DiskPolicy(options, where, assembly.memory)
             try:
-                return Daemon(assembly, source, notifier, told.handle, told.troubles).run()
+                upkeep = Upkeep(instance, assembly.memory, status)
+                return Daemon(assembly, source, notifier, told, upkeep).run()
             finally:
                 source.close()
                 told.close()
@@ -44,3 +46,9 @@ def run(options: argparse.Namespace) -> int:
     except HostError as error:
         complain(f"jada-configd: {error}")
         return FAILURE
+
+
+def _instance(where: Directories) -> Instance:
+    """A user's state may stand in a home that several hosts share; the host's own does not."""
+    more = [] if where.user else [(f"{where.state}/{DAEMON_LOCK}", 0o700)]
+    return Instance(f"{where.runtime}/{DAEMON_LOCK}", more)

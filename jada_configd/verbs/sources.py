@@ -22,7 +22,7 @@ _OF_ANOTHER: Final = (
 
 
 class DiskPolicy:
-    """The policy file of a daemon, validated in a short-lived child (`enforcement.py: PolicySource`)."""
+    """The policy file of a daemon, validated in a short-lived child: a `PolicySource`."""
 
     def __init__(self, options: argparse.Namespace, where: Directories, memory: Memory) -> None:
         self.path = options.policy or where.policy
@@ -62,8 +62,7 @@ class DiskPolicy:
         except _NOT_OURS:
             # The validator is started from the files as they are now, and this process is not.
             raise ValidatorFailed([f"{escaped(self.path)}: {_OF_ANOTHER}"]) from None
-        if plain != self._memory.policy():
-            self._memory.save_policy(plain)
+        self._memory.save_policy(plain)
         return policy
 
     def last_good(self) -> Policy | None:

@@ -111,3 +111,51 @@ def test_without_anything_to_hold_it_is_ready_at_once_and_sleeps(
     before = ticks(daemon)
     time.sleep(3)
     assert ticks(daemon) - before < 30
+
+
+def test_whoever_cleans_up_its_directories_starts_no_second_one_and_hides_none(
+    daemon: Daemon,
+) -> None:
+    """All is there again after a beat, and what was known to be right is remembered again."""
+    host = daemon.host
+    host.write(f"/etc/systemd/system/{UNIT}.d/beat.conf", "[Service]\nWatchdogSec=2s\n")
+    host.sh(f"systemctl daemon-reload && systemctl restart {UNIT}")
+    daemon.settles()
+    first = daemon.pid
+    host.sh("rm -rf /run/jada-configd")
+    second = host.run(["jada-configd", "run"], check=False)
+    assert second.returncode == 1
+    assert "another instance runs on this host" in second.stderr
+    daemon.settles(within=3)
+    assert host.sh("cd /run/jada-configd && stat -c %a . status.json") == "755\n644"
+    host.sh("rm -rf /var/lib/jada-configd")
+    holds(lambda: host.exists("/var/lib/jada-configd/daemon.lock"), within=3)
+    holds(lambda: host.sh("ls /var/lib/jada-configd/last-good"), within=3)
+    host.write(SETTINGS, "{")
+    holds(lambda: host.read(SETTINGS) == GOOD, within=6)
+    host.write(POLICY, "version = 2\n")
+    host.sh(f"systemctl kill --signal=KILL {UNIT}")
+    daemon.settles("degraded")
+    host.write(SETTINGS, BAD)
+    holds(lambda: host.read(SETTINGS) == GOOD)
+    assert daemon.pid not in (0, first)
+
+
+def test_a_run_time_directory_that_went_with_the_unit_hides_no_daemon_in_the_foreground(
+    daemon: Daemon,
+) -> None:
+    """systemd removes it when the unit stops, be it that the unit never got the lock."""
+    host = daemon.host
+    host.run(["systemctl", "stop", UNIT])
+    foreground = host.start(["jada-configd", "run"])
+    daemon.settles()
+    host.run(["systemctl", "start", UNIT], check=False)
+    host.run(["systemctl", "stop", UNIT])
+    host.run(["systemctl", "start", UNIT], check=False)
+    host.write(SETTINGS, BAD)
+    holds(lambda: host.read(SETTINGS) == GOOD)
+    daemon.settles()
+    said = [str(record["MESSAGE"]) for record in host.journal(f"--unit={UNIT}")]
+    assert any("another instance runs on this host" in each for each in said)
+    foreground.stop()
+    daemon.settles(within=3)

@@ -44,6 +44,14 @@ class Lock:
     ) -> None:
         self.release()
 
+    def is_at(self, path: str) -> bool:
+        """Whether it is this that whoever locks the path would meet."""
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
+
     def release(self) -> None:
         """Let others have it; a second call does nothing."""
         if self._descriptor >= 0:
@@ -105,12 +113,12 @@ class Standing:
         self._identity = (facts.st_dev, facts.st_ino)
 
 
-def lock(path: str, wait_seconds: float = 0.0) -> Lock:
+def lock(path: str, wait_seconds: float = 0.0, *, directory_mode: int = _DIRECTORY_MODE) -> Lock:
     """Take the lock; raises `Busy` where another has it for longer than that, `HostError`.
 
     The file is 0600, since whoever can open a file can lock it; its directory is made if need be.
     """
-    descriptor = _opened(path)
+    descriptor = _opened(path, directory_mode)
     facts = os.fstat(descriptor)
     identity = (facts.st_dev, facts.st_ino)
     try:
@@ -122,9 +130,9 @@ def lock(path: str, wait_seconds: float = 0.0) -> Lock:
     return Lock(descriptor, identity)
 
 
-def _opened(path: str) -> int:
+def _opened(path: str, directory_mode: int = _DIRECTORY_MODE) -> int:
     parent, _, name = path.rpartition("/")
-    with private.opened(parent, _DIRECTORY_MODE, create=True) as directory:
+    with private.opened(parent, directory_mode, create=True) as directory:
         try:
             found = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
             if _held.get((found.st_dev, found.st_ino)) == os.getpid():
