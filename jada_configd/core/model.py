@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from jada_configd.core.seams import Use
+
 
 class Absent(enum.Enum):
     """The type of `ABSENT`, which is a value on either side of a change and is not null."""
@@ -134,6 +136,15 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class Strain:
+    """The uses of one limit that may be too near to it, the nearest first."""
+
+    limit: str
+    threshold: float
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """What was seen.
 
@@ -156,6 +167,7 @@ class Observed:
     interim: bool = False
     good: bytes | None = None
     pending: bool = False
+    strains: tuple[Strain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
