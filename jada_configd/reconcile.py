@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TypeAlias
 
 from jada_configd.apply import Writer, apply
-from jada_configd.core.actions import Action, ReloadUnits, StartJob
+from jada_configd.core.actions import Action, ReloadUnits, SetProcessLimit, StartJob
 from jada_configd.core.diff import diff
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Drift, Observed, Resource, ResourceId, Result
@@ -174,6 +174,8 @@ class Reconciler:
                 return self._verified(look, done_ns)
             case Refused() if look.plan.or_restart is not None:
                 return self._restarted_instead(look, look.plan.or_restart, str(error))
+            case Refused() if self._reloads and _sets_limits(look.plan):
+                return self._waits_for_end(look, None)  # what a restart brings is known only then
             case Stale():
                 again_ns = self._clock_ns()
                 return replace(_report(look, "waiting", str(error)), again_ns=again_ns)
@@ -337,6 +339,10 @@ def _carry_out(looks: Mapping[ResourceId, Look], writer: Writer) -> dict[Resourc
 def _if_left(resource: Resource) -> Result:
     """What a drift is called that nothing can be done about."""
     return "drifted" if resource.mode == "enforce" else "reported"
+
+
+def _sets_limits(plan: Plan) -> bool:
+    return any(isinstance(action, SetProcessLimit) for action in plan.actions)
 
 
 def _may_act(look: Look) -> bool:
