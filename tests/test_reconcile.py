@@ -17,6 +17,7 @@ from tests.fake_loop import FakeLoop
 from tests.kinds.worlds import (
     AGENT,
     HOME,
+    LATER,
     OPT,
     OTHER,
     PATTERN,
@@ -708,6 +709,24 @@ def test_a_refused_limit_is_given_by_one_restart(host: FakeHost) -> None:
         for each in loop.history
         if each.resource.id == LIMITS
     )
+
+
+def test_a_refused_limit_that_systemd_is_only_now_told_to_give_is_no_failure(
+    host: FakeHost,
+) -> None:
+    host.raises_limits = False
+    host.units[AGENT].own = {"nofile": (1, 2)}
+    host.write(drop_in(AGENT, LATER), b"[Service]\nLimitNOFILE=1:2\n", mode=0o644, uid=0)
+    loop = FakeLoop(host, WITH_LIMITS)
+    loop.settle()
+    host.crash(AGENT)
+    host.unlink(drop_in(AGENT, LATER))
+    before = len(loop.history)
+    loop.sweep()
+    loop.settle()
+    assert "failed" not in {each.result for each in loop.history[before:]}
+    assert loop.reports[LIMITS].settled
+    assert named(host.done).count("StartJob") == 1
 
 
 def test_looks_in_the_middle_of_that_restart_ask_for_no_second_one(host: FakeHost) -> None:

@@ -13,6 +13,7 @@ from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule
 from jada_configd.core.plan import Plan
 from jada_configd.core.seams import Owed, Reader, UnitFact
 from jada_configd.core.specs import ServiceSpec
+from jada_configd.core.unreachable import unreachable_note
 from jada_configd.core.usage import near, strains, unmeasured
 
 LOADED: Field = ("loaded",)
@@ -62,6 +63,8 @@ class ServiceKind:
             note = f"{spec.unit} is inactive; a correction does not start it"
         elif problem is None and usage is not None:
             note = unmeasured(spec.usage, usage)
+        if problem is None and note is None and owed is None:
+            note = unreachable_note(reader, unit, spec.limits)
         return Observed(
             {LOADED: owed is None},
             Evidence(unit, owed),
