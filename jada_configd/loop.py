@@ -29,7 +29,7 @@ from jada_configd.host.manager.systemd import (
     UnitChanged,
     UnitsReloaded,
 )
-from jada_configd.host.watching.watch import Everything, Watcher
+from jada_configd.host.watching.watch import Everything, Hints, Watcher
 from jada_configd.jobs import Jobs
 from jada_configd.kinds import KINDS
 from jada_configd.reconcile import Reconciler
@@ -153,10 +153,14 @@ class Loop:
         """
         readable = self._sleep(until_ns)
         detected_ns = time.monotonic_ns()
-        self._hear_watcher(detected_ns)
+        watcher = self._world.watcher
+        if watcher is not None:
+            self._hear_watcher(watcher.glance(), detected_ns)
         self._hear_manager(detected_ns)
         self._sweep()
         self._pass()
+        if watcher is not None and watcher.is_behind():
+            self._hear_watcher(watcher.hints(), time.monotonic_ns())
         return readable
 
     def _sleep(self, until_ns: int) -> list[int]:
@@ -183,10 +187,7 @@ class Loop:
             self.selector.register(descriptor, selectors.EVENT_READ)
         self._manager_descriptor = descriptor
 
-    def _hear_watcher(self, now_ns: int) -> None:
-        if self._world.watcher is None:
-            return
-        hints = self._world.watcher.hints()
+    def _hear_watcher(self, hints: Hints, now_ns: int) -> None:
         if isinstance(hints, Everything):
             self.board.counters.overflows += 1
             self._lost_match = True

@@ -437,6 +437,80 @@ def test_a_noisy_neighbour_wakes_the_loop_seldom_and_hides_nothing(
     assert hinted(watcher) == {str(settings)}
 
 
+# ---- at a glance
+
+
+def test_a_glance_tells_what_took_a_files_place_and_hints_tell_it_again(
+    watcher: Watcher, settings: Path
+) -> None:
+    watcher.watch([str(settings)])
+    by_rename(settings)
+    assert watcher.glance() == frozenset({str(settings)})
+    assert watcher.is_behind()
+    assert watcher.hints() == frozenset({str(settings)})
+    assert not watcher.is_behind()
+    assert is_quiet(watcher)
+
+
+@pytest.mark.parametrize("change", [in_place, by_rename])
+def test_after_a_glance_and_hints_each_change_is_hinted(
+    watcher: Watcher, settings: Path, change: Callable[[Path], None]
+) -> None:
+    watcher.watch([str(settings)])
+    by_rename(settings)
+    watcher.glance()
+    watcher.hints()
+    assert is_quiet(watcher)
+    change(settings)
+    assert hinted(watcher) == {str(settings)}
+
+
+def test_what_is_written_between_a_glance_and_hints_is_told(
+    watcher: Watcher, settings: Path
+) -> None:
+    watcher.watch([str(settings)])
+    by_rename(settings)
+    watcher.glance()
+    in_place(settings)  # to a file that is not watched yet
+    assert watcher.hints() == frozenset({str(settings)})
+    in_place(settings)
+    assert watcher.glance() == frozenset({str(settings)})
+    assert not watcher.is_behind()
+
+
+def test_a_glance_follows_directories_that_were_moved(watcher: Watcher, settings: Path) -> None:
+    watcher.watch([str(settings)])
+    by_making_the_directory_again(settings)
+    assert watcher.glance() == frozenset({str(settings)})
+    assert not watcher.is_behind()
+    in_place(settings)
+    assert hinted(watcher) == {str(settings)}
+
+
+def test_two_glances_leave_both_files_to_hints(watcher: Watcher, settings: Path) -> None:
+    other = settings.with_name("settings.local.json")
+    other.write_text("{}")
+    watcher.watch([str(settings), str(other)])
+    by_rename(settings)
+    assert watcher.glance() == frozenset({str(settings)})
+    by_rename(other)
+    assert watcher.glance() == frozenset({str(other)})
+    assert watcher.hints() == frozenset({str(settings), str(other)})
+    in_place(settings)
+    in_place(other)
+    assert hinted(watcher) == {str(settings), str(other)}
+
+
+def test_what_is_walked_anew_is_not_behind(watcher: Watcher, settings: Path) -> None:
+    watcher.watch([str(settings)])
+    by_rename(settings)
+    watcher.glance()
+    watcher.refresh()
+    assert not watcher.is_behind()
+    in_place(settings)
+    assert hinted(watcher) == {str(settings)}
+
+
 # ---- when too much happens
 
 

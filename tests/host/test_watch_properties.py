@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from jada_configd.host.watching.watch import Everything, Watcher
+from jada_configd.host.watching.watch import Everything, Hints, Watcher
 
 NAMES = ["a", "b", ".c", "s.json", "t.json"]
 components = st.sampled_from(NAMES)
@@ -167,6 +167,47 @@ class Batches(Tree):
             super().what_changed_is_hinted()
 
 
+class Glances(Tree):
+    """The same, but the loop takes a glance first, and looks at what that tells at once."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        super().__init__()
+
+    @rule(content=st.binary(max_size=3))
+    def replace(self, content: bytes) -> None:
+        def act() -> None:
+            os.makedirs(self.at("a", through=True), exist_ok=True)
+            self.write(self.at("a/.new"), content)  # a name that no pattern asks for
+            os.rename(self.at("a/.new"), self.at("a/s.json"))
+
+        self.attempt(act)
+
+    @rule(content=st.binary(max_size=3))
+    def write_to_it(self, content: bytes) -> None:
+        self.attempt(lambda: self.write(self.at("a/s.json", through=True), content))
+
+    @invariant()
+    def what_changed_is_hinted(self) -> None:
+        self.turns += 1
+        if self.turns % 3 == 0:
+            self.hear(self.watcher.hints())
+            assert not self.watcher.is_behind()
+        else:
+            self.hear(self.watcher.glance())
+
+    def hear(self, hints: Hints) -> None:
+        assert not isinstance(hints, Everything)
+        now = self.look()
+        for path in now.keys() | self.known.keys():
+            if now.get(path) != self.known.get(path):
+                # What is not watched at the moment is told in the end.
+                assert path in hints or self.watcher.is_behind()
+            if path in hints:
+                self.known.pop(path, None)
+                self.known |= {path: now[path]} if path in now else {}
+
+
 some = settings(
     max_examples=60,
     stateful_step_count=30,
@@ -175,6 +216,8 @@ some = settings(
 )
 TestEachChange = Tree.TestCase
 TestEachChange.settings = some
+TestGlances = Glances.TestCase
+TestGlances.settings = some
 TestManyChangesAtOnce = Batches.TestCase
 TestManyChangesAtOnce.settings = some
 

@@ -110,10 +110,13 @@ def limit(name: str) -> str:
     return f"fs.inotify.{name} is {value}"
 
 
-def _events(buffer: bytes) -> Iterator[tuple[int, int, bytes]]:
+def _events(buffer: bytes) -> list[tuple[int, int, bytes]]:
+    events = []
     offset = 0
     while offset < len(buffer):
         watch, mask, _cookie, length = _HEADER.unpack_from(buffer, offset)
         offset += 16
-        yield watch, mask, buffer[offset : offset + length].rstrip(b"\0") if length else b""
+        name = buffer[offset : offset + length].rstrip(b"\0") if length else b""
+        events.append((watch, mask, name))
         offset += length
+    return events

@@ -50,6 +50,7 @@ class Watcher:
         self._paths = frozenset[str]()
         self._wanted = Step()
         self._top = Place("", "/", None, (self._wanted,))
+        self._behind: set[Place] = set()  # told at a glance, and not watched yet
 
     # ---- what the loop calls
 
@@ -65,11 +66,27 @@ class Watcher:
         """Walk all paths anew; what could not be watched is tried again."""
         before = self._watches.begin_anew()
         self._top = Place("", "/", None, (self._wanted,))
+        self._behind = set()
         self._settle(self._top)
         self._watches.drop_idle(before)
 
     def hints(self) -> Hints:
         """The paths that may have changed since the last call. Does not block."""
+        return self._hear(at_once=False)
+
+    def glance(self) -> Hints:
+        """The same, but a file that took another's place is told before it is watched.
+
+        It has to be followed soon by `hints`, which watches such files and tells them again:
+        nobody would hear what was written to them in between.
+        """
+        return self._hear(at_once=True)
+
+    def is_behind(self) -> bool:
+        """Whether a glance has left something to `hints`."""
+        return bool(self._behind)
+
+    def _hear(self, *, at_once: bool) -> Hints:
         look: set[Place] = set()  # where something else may stand now
         written: set[Place] = set()  # where the same file has other content
         found = overflow = False
@@ -79,10 +96,12 @@ class Watcher:
                 overflow = True
             else:
                 self._sort(number, mask, name, look, written)
+        late = bool(self._behind)
         walks_ns = time.monotonic_ns()
         if self._wakeup.mounts.changed():
             found = True
             look |= self._watches.elsewhere()
+            at_once = False
         if overflow:
             self.refresh()
             self._wakeup.looked(found=True, useful=False, walks_ns=walks_ns)
@@ -90,11 +109,13 @@ class Watcher:
         # Whoever moves directories about costs walks, and is slowed like whoever makes noise.
         cheap = all(place.is_leaf() and place.is_known() for place in look)
         hints = {hint for place in written for hint in place.hints()}
-        for place in look:
-            if not any(above in look for above in place.above()):
-                hints.update(self._look_again(place))
-        self._watches.drop_idle()
-        self._wakeup.looked(found=found, useful=cheap and bool(hints), walks_ns=walks_ns)
+        if at_once and cheap:
+            self._behind |= look
+            hints.update(hint for place in look for hint in place.hints())
+        else:
+            hints.update(self._settle_all(look | self._behind))
+        if found or not late:
+            self._wakeup.looked(found=found, useful=cheap and bool(hints), walks_ns=walks_ns)
         return frozenset(hints)
 
     def fileno(self) -> int:
@@ -135,6 +156,16 @@ class Watcher:
                 look.add(place)
 
     # ---- places
+
+    def _settle_all(self, look: set[Place]) -> set[str]:
+        """Walk anew from all these places; returns what may have changed."""
+        self._behind = set()
+        hints: set[str] = set()
+        for place in look:
+            if not any(above in look for above in place.above()):
+                hints.update(self._look_again(place))
+        self._watches.drop_idle()
+        return hints
 
     def _look_again(self, place: Place) -> set[str]:
         """Walk anew from here; returns the paths here and below, as they were and as they are."""
