@@ -449,7 +449,9 @@ class FakeHost:
                 raise Stale(f"{action.path} has other content than was looked at")
             self.unlink(action.path)
             directory = posixpath.dirname(action.path)
-            if directory.endswith(".d") and not any(_is_in(each, directory) for each in self.files):
+            if directory.endswith(".service.d") and not any(
+                _is_in(each, directory) for each in self.files
+            ):
                 del self.directories[directory]
 
     def reload_units(self) -> None:

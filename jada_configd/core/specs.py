@@ -44,6 +44,20 @@ class ServiceSpec:
     limits: Mapping[str, tuple[LimitWord, LimitWord]]
     mode: Mode
     origin: str
+    usage: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSpec:
+    """`[login.DOMAIN]`: what a domain of limits.conf(5) gets at its logins, as (soft, hard).
+
+    `maxlogins`, `maxsyslogins`, `nonewprivs` and `priority` are one number, on both sides.
+    """
+
+    domain: str
+    limits: Mapping[str, tuple[LimitWord, LimitWord]]
+    mode: Mode
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,7 @@ class Policy:
     services: tuple[ServiceSpec, ...]
     warnings: tuple[str, ...] = ()
     bypasses: tuple[tuple[str, str], ...] = ()  # unit, and where what may stop it is held
+    logins: tuple[LoginSpec, ...] = ()
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Policy":
@@ -73,6 +88,7 @@ class Policy:
             services=tuple(_service(entry) for entry in plain["services"]),
             warnings=tuple(plain["warnings"]),
             bypasses=tuple((unit, place) for unit, place in plain["bypasses"]),
+            logins=tuple(_login(entry) for entry in plain["logins"]),
         )
 
 
@@ -113,6 +129,11 @@ def _service(plain: Mapping[str, Any]) -> ServiceSpec:
     )
 
 
+def _login(plain: Mapping[str, Any]) -> LoginSpec:
+    limits = {name: (soft, hard) for name, (soft, hard) in plain["limits"].items()}
+    return LoginSpec(plain["domain"], limits, plain["mode"], plain["origin"])
+
+
 @dataclass(frozen=True, slots=True)
 class DropIn:
     """The one drop-in of a unit; without limits, one that has to go.
@@ -134,3 +155,25 @@ class ProcessLimits:
 
     unit: str
     limits: Mapping[str, LimitPair]
+
+
+@dataclass(frozen=True, slots=True)
+class LoginLimits:
+    """What pam_limits must give a domain; without limits, one whose lines have to go.
+
+    `limits` are resolved; why some are `beyond` reach stands there. `entries` are all that our file
+    has to say, of this domain and of others, and `left` the domains whose lines have to go. What
+    else stands in the file is the matter of the one that `leads`. `others` are the other files that
+    pam_limits reads, in its order; `unserved` the services that have not a limit of these.
+    """
+
+    domain: str
+    path: str
+    header: str
+    limits: Mapping[str, LimitPair]
+    beyond: Mapping[str, str]
+    entries: tuple[tuple[str, Mapping[str, LimitPair]], ...]
+    left: tuple[str, ...]
+    leads: bool
+    others: tuple[str, ...]
+    unserved: tuple[str, ...] | None = None  # None: the policy has no services at all

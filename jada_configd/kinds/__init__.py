@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from jada_configd.core.model import Drift, Field, Observed, Rule
 from jada_configd.core.plan import Plan
 from jada_configd.core.seams import Reader
+from jada_configd.kinds.login_limits import LoginLimitsKind
 from jada_configd.kinds.process_limits import ProcessLimitsKind
 from jada_configd.kinds.service import ServiceKind
 from jada_configd.kinds.settings_json import SettingsKind
@@ -46,5 +47,12 @@ class Kind(Protocol[Spec_contra]):
 
 # In the order in which an operator reads them.
 KINDS: Mapping[str, Kind[Any]] = {
-    kind.name: kind for kind in (SettingsKind(), DropInKind(), ProcessLimitsKind(), ServiceKind())
+    kind.name: kind
+    for kind in (
+        SettingsKind(),
+        DropInKind(),
+        ProcessLimitsKind(),
+        ServiceKind(),
+        LoginLimitsKind(),
+    )
 }

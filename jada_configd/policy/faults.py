@@ -14,7 +14,7 @@ from jada_configd.policy.places import Keys
 
 # What the language will have, and this version does not: an error, but not a spelling mistake.
 _LATER: Final[dict[Keys, set[str]]] = {
-    (): {"aws", "login", "sysctl"},
+    (): {"aws", "sysctl"},
     ("daemon",): {"canary"},
     ("service",): {"health", "live"},
 }
@@ -23,6 +23,11 @@ _FILE_KEYS: Final = {"default_model", "effortLevel", "env", "hooks", "model", "p
 MOST_MESSAGES: Final = 1000
 _PAM_ONLY: Final = {"chroot", "maxlogins", "maxsyslogins", "nonewprivs", "priority"}
 _LIMIT_PREFIXES: Final = ("limit", "rlimit_")
+_NAMED: Final = {
+    "settings": "; an entry has a name: [settings.NAME]",
+    "service": '; a service has a name: [service."NAME.service"]',
+    "login": "; a login has a domain: [login.USER]",
+}
 _SORTS: Final = {
     "bool_type": "a boolean",
     "dict_type": "a table",
@@ -73,11 +78,10 @@ def _sentence(keys: Keys, error: ErrorDetails, documents: Documents) -> str:
         sentence = str(error["ctx"]["error"])
         return sentence + _completed(keys, value, sentence)
     expected = _SORTS.get(kind, "of another sort")
-    hint = ""
-    if keys[:1] == ("settings",) and len(keys) <= 2:  # noqa: PLR2004 - above the entry's own keys
-        hint = "; an entry has a name: [settings.NAME]"
-    elif keys[:1] == ("service",) and len(keys) <= 2:  # noqa: PLR2004
-        hint = '; a service has a name: [service."NAME.service"]'
+    above_keys = len(keys) <= 2  # noqa: PLR2004 - the entry itself, or all of its sort
+    hint = _NAMED.get(str(keys[0]), "") if above_keys else ""
+    if keys[:1] == ("service",) and keys[2:-1] == ("usage",):
+        expected = 'a percentage in quotes, such as "80%"'
     elif keys == ("daemon", "sweep"):
         expected = 'a duration in quotes, such as "5m"'
     return f"must be {expected}, not {sort_of(value)}{hint}"
@@ -113,8 +117,10 @@ def _instead(keys: Keys, value: object) -> str:
     known = _known(level)
     word = str(key)
     if level[-1:] in (("limits",), ("usage",)):
-        if word in _PAM_ONLY:
+        if word in _PAM_ONLY and level[:1] == ("service",):
             return "; pam_limits alone knows it, it is no limit of a service"
+        if word == "rttime" and level[:1] == ("login",):
+            return "; pam_limits does not know it, it is a limit of services alone"
         for prefix in _LIMIT_PREFIXES:
             word = word.lower().removeprefix(prefix)
         if word in known:
@@ -144,13 +150,13 @@ def _model(level: Keys) -> type[BaseModel] | None:
             return models.Daemon
         case ("settings", _):
             return models.Settings
-        case ("service", _):
-            return models.Service
-        case ("service", _, "limits"):
-            return models.Limits
+        case ("service" | "login" as table, _):
+            return models.Service if table == "service" else models.Login
+        case ("service" | "login" as table, _, "limits"):
+            return models.Limits if table == "service" else models.LoginLimits
         case ("service", _, "usage"):
             return models.Usage
-        case ("service", _, "limits", _):
+        case ("service" | "login", _, "limits", _):
             return models.Pair
         case _:
             return None

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from jada_configd.core.specs import Apply, LimitWord, OnMissing, When
-from jada_configd.policy import values
+from jada_configd.policy import logins, values
 
 ModeWord = Literal["enforce", "observe"]
 
@@ -57,6 +57,13 @@ def _reachable(pair: "Pair", info: ValidationInfo) -> "Pair":
     return pair
 
 
+def _loginable(pair: "Pair", info: ValidationInfo) -> "Pair":
+    for word in (pair.soft, pair.hard):
+        values.check_reach(info.field_name or "", word)
+        logins.check_limit(info.field_name or "", word)
+    return pair
+
+
 Duration = Annotated[
     str,
     AfterValidator(_sweep),
@@ -73,6 +80,11 @@ UnitName = Annotated[
             "maxLength": values.LONGEST_NAME,
         }
     ),
+]
+DomainName = Annotated[
+    str,
+    AfterValidator(logins.domain),
+    WithJsonSchema({"type": "string", "pattern": r"^[^\s#]+$", "maxLength": logins.LONGEST_DOMAIN}),
 ]
 SettingsPath = Annotated[
     str,
@@ -204,6 +216,60 @@ class Limits(Table):
     stack: Limit = _limit("LimitSTACK=: stack of the main thread, bytes.")
 
 
+LoginLimit = Annotated[
+    Pair,
+    BeforeValidator(_pair, json_schema_input_type=Word | Pair),
+    AfterValidator(_loginable),
+]
+Logins = Annotated[
+    int,
+    AfterValidator(logins.check_logins),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": (1 << 31) - 1}),
+]
+Priority = Annotated[
+    int,
+    AfterValidator(logins.check_priority),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": logins.PRIORITY_MOST}),
+]
+
+
+class LoginLimits(Table):
+    """Limits of logins, by their names in limits.conf(5), in the units of setrlimit(2).
+
+    They are the same numbers as a service's: sizes are bytes here too, and `cpu` is in seconds.
+    """
+
+    address_space: LoginLimit = _limit("Virtual memory, bytes.", "as")
+    core: LoginLimit = _limit("Size of a core file, bytes.")
+    cpu: LoginLimit = _limit("Processor time, seconds: whole minutes.")
+    data: LoginLimit = _limit("Data segment, bytes.")
+    fsize: LoginLimit = _limit("Size of a file that is written, bytes.")
+    locks: LoginLimit = _limit("File locks; Linux since 2.4.25 does not enforce it.")
+    maxlogins: Logins = _limit("Logins of one user at a time; root's are not counted.")
+    maxsyslogins: Logins = _limit("Logins of all users at a time, from which on none is let in.")
+    memlock: LoginLimit = _limit("Memory locked into RAM, bytes.")
+    msgqueue: LoginLimit = _limit("POSIX message queues, bytes.")
+    nice: LoginLimit = _limit("20 less the lowest nice value allowed, 1 to 40.")
+    nofile: LoginLimit = _limit(f"Open file descriptors, at most {values.NOFILE_MOST}.")
+    nonewprivs: bool = _limit("Nothing gains privileges, by setuid or otherwise: no sudo, no su.")
+    nproc: LoginLimit = _limit("Processes and threads of the user, services included.")
+    priority: Priority = _limit("The nice value with which a login starts, 0 to 19.")
+    rss: LoginLimit = _limit("Resident memory, bytes; Linux does not enforce it.")
+    rtprio: LoginLimit = _limit("Highest real-time priority.")
+    sigpending: LoginLimit = _limit("Queued signals.")
+    stack: LoginLimit = _limit("Stack of the main thread, bytes.")
+
+
+class Login(Table):
+    """What pam_limits gives a domain at its logins; it never reaches a service."""
+
+    limits: LoginLimits = Field(
+        default=LoginLimits(),
+        description="Resource limits, soft and hard.",
+        json_schema_extra=_without_default,
+    )
+
+
 Share = Annotated[
     str,
     AfterValidator(_share),
@@ -263,6 +329,11 @@ class Policy(Table):
     service: dict[UnitName, Service] = Field(
         default={}, description='Units, each under its name in quotes: [service."X.service"].'
     )
+    login: dict[DomainName, Login] = Field(
+        default={},
+        description='Limits of logins, each under its domain of limits.conf(5): a user, "@group", '
+        '"*", "%", "%group" or a range of ids.',
+    )
 
 
 _HELD = {
@@ -286,11 +357,13 @@ def schema() -> dict[str, Any]:
     made = Policy.model_json_schema()
     made["$defs"] |= {"Held": _HELD, "Lists": _LISTS}
     made["properties"]["service"]["additionalProperties"] = False
-    made["$defs"]["Limits"]["properties"]["nofile"]["anyOf"] = [
-        {"type": "integer", "minimum": 0, "maximum": values.NOFILE_MOST},
-        {"const": "max"},
-        {"$ref": "#/$defs/Pair"},
-    ]
+    made["properties"]["login"]["additionalProperties"] = False
+    for limits in ("Limits", "LoginLimits"):
+        made["$defs"][limits]["properties"]["nofile"]["anyOf"] = [
+            {"type": "integer", "minimum": 0, "maximum": values.NOFILE_MOST},
+            {"const": "max"},
+            {"$ref": "#/$defs/Pair"},
+        ]
     entry = made["$defs"]["Settings"]["properties"]
     entry["set"]["additionalProperties"] = {"$ref": "#/$defs/Held"}
     for name in ("one_of", "include", "exclude"):

@@ -11,6 +11,7 @@ from jada_configd.errors import PolicyError
 from jada_configd.policy import advice, faults, models, values
 from jada_configd.policy.documents import Documents
 from jada_configd.policy.faults import MOST_MESSAGES
+from jada_configd.policy.logins import login_faults, login_warnings
 from jada_configd.policy.ownership import Owned, clashes, owned_by, shown_pointer
 from jada_configd.policy.phrasing import Fault, dotted
 from jada_configd.policy.places import Keys
@@ -45,6 +46,7 @@ def validate(texts: Sequence[tuple[str, str]], home: str | None) -> dict[str, An
     entries = list(_entries(documents.tree, home, found))
     for same_path in _by_path(entries):
         found += _shared_faults(same_path, documents)
+    found += login_faults(documents.tree, home)
     if found or policy is None:
         raise PolicyError(_messages(found, documents))
     return _plain(policy, entries, documents)
@@ -128,6 +130,7 @@ def _plain(policy: models.Policy, entries: list[Entry], documents: Documents) ->
         "services": _plain_services(policy, settings, documents),
         "warnings": list(_warnings(entries, documents)),
         "bypasses": list(_bypasses(policy, entries, documents)),
+        "logins": _plain_logins(policy, documents),
     }
 
 
@@ -158,8 +161,7 @@ def _plain_services(
     services = []
     for unit, origin in origins.items():
         model = policy.service.get(unit) or _DEFAULT_SERVICE
-        pairs = ((name, getattr(model.limits, name)) for name in model.limits.model_fields_set)
-        limits = {_limit_name(name): [pair.soft, pair.hard] for name, pair in sorted(pairs)}
+        limits = _plain_limits(model.limits)
         services.append(
             {
                 "unit": unit,
@@ -182,12 +184,31 @@ def _plain_usage(usage: models.Usage) -> dict[str, float]:
     }
 
 
-def _limit_name(name: str) -> str:
-    return models.Limits.model_fields[name].alias or name
+def _plain_logins(policy: models.Policy, documents: Documents) -> list[dict[str, Any]]:
+    return [
+        {
+            "domain": domain,
+            "limits": _plain_limits(model.limits),
+            "mode": policy.daemon.mode,
+            "origin": documents.origin(("login", domain)),
+        }
+        for domain, model in policy.login.items()
+    ]
+
+
+def _plain_limits(limits: models.Limits | models.LoginLimits) -> dict[str, list[int | str]]:
+    """Soft and hard by the name of the limit; what is one number is that on both sides."""
+    plain: dict[str, list[int | str]] = {}
+    for name in sorted(limits.model_fields_set):
+        value = getattr(limits, name)
+        is_pair = isinstance(value, models.Pair)
+        sides = (value.soft, value.hard) if is_pair else (int(value), int(value))
+        plain[type(limits).model_fields[name].alias or name] = list(sides)
+    return plain
 
 
 def _warnings(entries: Sequence[Entry], documents: Documents) -> list[str]:
-    found: list[Fault] = []
+    found: list[Fault] = list(login_warnings(documents.tree))
     for same_path in _by_path(entries):
         owned = [each for entry in same_path for each in entry.owned]
         found += advice.warnings(same_path[0].path, owned)

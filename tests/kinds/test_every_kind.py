@@ -19,16 +19,18 @@ from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
 from tests.fake_host import SCOPE, SECOND_NS, FakeHost, JobEnded, Looks, Told
 from tests.fake_loop import FakeLoop
+from tests.kinds import worlds
+from tests.kinds.login_worlds import LOGIN_DEEDS, LOGIN_ROW
 from tests.kinds.worlds import (
-    ABSOLUTE_DEEDS,
-    DEEDS,
-    ROWS,
     Deed,
     World,
     ending,
     value_at,
 )
 
+ROWS = {**worlds.ROWS, "login-limits": LOGIN_ROW}
+ABSOLUTE_DEEDS = st.one_of(worlds.ABSOLUTE_DEEDS, LOGIN_DEEDS)
+DEEDS = st.one_of(worlds.DEEDS, LOGIN_DEEDS)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 some = settings(
     max_examples=settings().max_examples * 3 // 10,  # of each kind

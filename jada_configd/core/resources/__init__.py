@@ -1,6 +1,7 @@
 """A policy and what a host has, resolved into the resources that are held."""
 
 from jada_configd.core.model import Resource
+from jada_configd.core.resources.logins import logins
 from jada_configd.core.resources.places import Scope, header, is_pattern
 from jada_configd.core.resources.settings import settings_files
 from jada_configd.core.resources.units import DROP_IN, left_behind, service_of, units
@@ -23,6 +24,7 @@ def resolve(
         *settings_files(policy, reader, told),
         *units(policy, reader, scope),
         *left_behind(policy, reader, scope, told),
+        *logins(policy, reader, scope, told),
     )
 
 

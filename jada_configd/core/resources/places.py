@@ -9,10 +9,14 @@ from jada_configd.errors import HostError, TooMany
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where units have their drop-ins; whether service manager and processes are looked at."""
+    """Where units have their drop-ins; whether what runs (manager, processes, kernel) is looked at.
+
+    `user`: a user's own service, which has no part in what is root's below /etc.
+    """
 
     unit_directory: str
     managed: bool
+    user: bool = False
 
 
 def is_pattern(path: str) -> bool:

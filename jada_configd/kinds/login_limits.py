@@ -1,0 +1,241 @@
+"""What logins are given: the lines of our file in limits.d, and whose lines count in their place.
+
+pam_limits reads these files anew at each login, so a file put right is right for the next one. It
+never reaches a service: systemd gives a process its limits, and reads nothing of this.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
+from jada_configd.core.login_items import SINGLE
+from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value
+from jada_configd.core.plan import Plan
+from jada_configd.core.seams import Content, LimitPair, LimitValue, Missing, Reader, Unreadable
+from jada_configd.core.specs import LoginLimits
+from jada_configd.core.wording import count, escaped
+from jada_configd.formats.limits_conf import Line, parse, render
+from jada_configd.formats.limits_precedence import DIRECTORY, Accounts, beats, rank, same_limit
+
+FILE_MODE: Final = 0o644
+_HEADER: Final[Field] = ("header",)
+_SIDES: Final = ("soft", "hard")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The file as it was read; `correctable` where writing it anew would make a difference."""
+
+    fact: Content | Missing
+    correctable: bool
+
+
+class LoginLimitsKind:
+    """`login-limits:DOMAIN`."""
+
+    name: ClassVar[str] = "login-limits"
+    noun: ClassVar[str] = "login"
+    early: ClassVar[bool] = True
+    asks_manager: ClassVar[bool] = False
+    starts_jobs: ClassVar[bool] = False
+    moves_ceilings: ClassVar[bool] = False
+
+    def watches(self, spec: LoginLimits) -> tuple[str, ...]:
+        """Our file, and all others that pam_limits reads, those that are yet to come as well."""
+        return (spec.path, *spec.others, f"{DIRECTORY}/*.conf")
+
+    def units(self, spec: LoginLimits) -> tuple[str, ...]:
+        """None: no login is a unit of ours."""
+        return ()
+
+    def desired(self, spec: LoginLimits) -> Mapping[Field, Rule]:
+        """Each side of each limit, and for the first domain the header of the file."""
+        rules: dict[Field, Rule] = {
+            field: Exactly(_shown(value)) for field, value in _fields(spec.limits).items()
+        }
+        if spec.leads and _content(spec) is not None:
+            rules[_HEADER] = Exactly(spec.header)
+        return rules
+
+    def observe(self, spec: LoginLimits, reader: Reader) -> Observed:
+        """The domain's lines in our file, and what other files make of them."""
+        fact = reader.read_file(spec.path)
+        if isinstance(fact, Unreadable):
+            return Observed({}, None, fact.problem)
+        text = fact.data.decode(errors="replace") if isinstance(fact, Content) else ""
+        lines = parse(text)
+        if spec.domain in spec.left:
+            return _left(spec, fact, lines)
+        have: dict[Field, LimitValue] = {
+            (line.item, side) if side else (line.item,): line.value
+            for line in lines
+            if line.domain == spec.domain
+            for side in line.sides
+        }
+        limits = _fields(spec.limits)
+        fields: dict[Field, Value] = {
+            field: _shown(value) for field, value in have.items() if field in limits
+        }
+        first = text.partition("\n")[0]
+        if spec.leads and first.startswith("# "):
+            fields[_HEADER] = first.removeprefix("# ")
+        strays = list(_strays(spec, lines))
+        writes = _content(spec) is not None
+        wrong = any(
+            field not in have or have[field] != value
+            for field, value in limits.items()
+            if field[0] not in spec.beyond
+        )
+        headless = spec.leads and writes and fields.get(_HEADER) != spec.header
+        unwanted = spec.leads and not writes and isinstance(fact, Content)
+        evidence = Evidence(fact, bool(strays) or wrong or headless or unwanted)
+        if strays:
+            named = ", ".join(dict.fromkeys(strays))
+            return Observed(fields, evidence, f"holds what the policy does not name: {named}")
+        accounts = _accounts(reader)
+        wins, partly = _others(spec, reader, accounts)
+        problem = _beyond(spec) or _counted(wins, "sets limits after us")
+        notes = "; ".join(_notes(spec, accounts, partly)) if problem is None else None
+        return Observed(fields, evidence, problem, notes or None)
+
+    def plan(self, spec: LoginLimits, drift: Drift, observed: Observed) -> Plan:
+        """The whole file, for all domains: whichever of them asks, it is the same action."""
+        evidence = observed.evidence
+        if not isinstance(evidence, Evidence):
+            return Plan(waits="somebody who removes what is in the way")
+        content, fact = _content(spec), evidence.fact
+        if not evidence.correctable or (content is None and isinstance(fact, Missing)):
+            return Plan(waits="a higher ceiling" if spec.beyond else "whoever set the other limit")
+        if isinstance(fact, Missing):
+            make = ReplaceFile(
+                spec.path, content or b"", FILE_MODE, -1, -1, None, make_directories=True
+            )
+            return Plan((make,))
+        replaces = digest(fact.data)
+        if content is None:
+            return Plan((RemoveFile(spec.path, replaces),))
+        return Plan((ReplaceFile(spec.path, content, FILE_MODE, fact.uid, fact.gid, replaces),))
+
+
+def _shown(value: LimitValue) -> int | str:
+    return "infinity" if value is None else value
+
+
+def _fields(limits: Mapping[str, LimitPair]) -> dict[Field, LimitValue]:
+    fields: dict[Field, LimitValue] = {}
+    for limit, (soft, hard) in limits.items():
+        if limit in SINGLE:
+            fields[limit,] = hard
+        else:
+            fields[limit, "soft"], fields[limit, "hard"] = soft, hard
+    return fields
+
+
+def _content(spec: LoginLimits) -> bytes | None:
+    """The whole file, or None where there is nothing to say in it.
+
+    What counts least stands first: of `priority` and `nonewprivs`, the last line counts.
+    """
+    entries = sorted(spec.entries, key=lambda entry: -rank(entry[0]))
+    lines = [(domain, item, pair) for domain, each in entries for item, pair in each.items()]
+    return render(spec.header, lines).encode() if lines else None
+
+
+def _left(spec: LoginLimits, fact: Content | Missing, lines: list[Line]) -> Observed:
+    """Whether anything of a domain that the policy has no more is still there."""
+    ours = isinstance(fact, Content) and fact.data.startswith(f"# {spec.header}\n".encode())
+    left = ours and (any(line.domain == spec.domain for line in lines) or _content(spec) is None)
+    problem = "its entry has left the policy" if left else None
+    return Observed({}, Evidence(fact, left), problem)
+
+
+def _strays(spec: LoginLimits, lines: list[Line]) -> Iterator[str]:
+    """What stands in our file and is not ours: our own domain's; all else is the first one's."""
+    entries = dict(spec.entries)
+    for line in lines:
+        if line.domain in spec.left:
+            continue
+        known = entries.get(line.domain)
+        if known is None or line.problem is not None:
+            if spec.leads:
+                yield f"line {line.line}"
+        elif line.domain == spec.domain and line.item not in known:
+            yield f"line {line.line}"
+
+
+def _accounts(reader: Reader) -> Accounts:
+    texts = []
+    for path in ("/etc/passwd", "/etc/group"):
+        fact = reader.read_file(path)
+        texts.append(fact.data.decode(errors="replace") if isinstance(fact, Content) else "")
+    return Accounts.parse(*texts)
+
+
+def _others(spec: LoginLimits, reader: Reader, accounts: Accounts) -> tuple[list[str], list[str]]:
+    """The lines of other files that count in place of ours: for all of a domain, and for some."""
+    limits = {name: pair for name, pair in spec.limits.items() if name not in spec.beyond}
+    wins, partly = [], []
+    for path in spec.others:
+        fact = reader.read_file(path)
+        if isinstance(fact, Unreadable):
+            partly.append(f"{escaped(fact.problem)}, and may say otherwise")
+            continue
+        if isinstance(fact, Missing):
+            continue
+        later = path > spec.path  # limits.conf, which is read first, sorts first
+        for line in parse(fact.data.decode(errors="replace")):
+            if line.problem or not _contradicts(line, limits):
+                continue
+            if not beats(line, spec.domain, later=later):
+                continue
+            where, domain = f"{escaped(path)}:{line.line}", escaped(line.domain)
+            if accounts.covers(line.domain, spec.domain):
+                after = " after us" if later else ""
+                sets = f"sets {line.item} for {domain}{after}"
+                wins.append(f"{where} {sets if line.item else f'takes all limits off {domain}'}")
+            elif accounts.touches(line.domain, spec.domain):
+                sets = f"sets {line.item} for {domain}" if line.item else f"exempts {domain}"
+                partly.append(f"{where} {sets}, which counts there in place of this")
+    return wins, partly
+
+
+def _contradicts(line: Line, limits: Mapping[str, LimitPair]) -> bool:
+    """Whether a line says of a limit of ours something else than we do."""
+    if not line.item:
+        return bool(limits)
+    for limit, pair in limits.items():
+        if same_limit(line.item, limit):
+            wanted = dict(zip(_SIDES, pair, strict=True)) | {"": pair[1]}
+            return line.item != limit or any(line.value != wanted[side] for side in line.sides)
+    return False
+
+
+def _beyond(spec: LoginLimits) -> str | None:
+    """Why a limit is left out: pam_limits gives it to nobody, and some of its releases no login."""
+    for limit, reason in spec.beyond.items():
+        pair = ":".join(str(_shown(value)) for value in spec.limits[limit])
+        return (
+            f"no login can get {limit} {pair} here, and it might be refused over it, so it is left "
+            f"out: {reason}"
+        )
+    return None
+
+
+def _counted(said: list[str], what: str) -> str | None:
+    if not said:
+        return None
+    more = f"; {count(len(said) - 1, 'more line')} {what}" if len(said) > 1 else ""
+    return said[0] + more
+
+
+def _notes(spec: LoginLimits, accounts: Accounts, partly: list[str]) -> Iterator[str]:
+    if not accounts.knows(spec.domain):
+        place = "group" if spec.domain[0] in "@%" else "passwd"
+        yield f"{escaped(spec.domain.lstrip('@%'))} does not stand in /etc/{place}"
+    if said := _counted(partly, "may"):
+        yield said
+    if spec.limits.keys() - SINGLE and spec.unserved != ():
+        units = spec.unserved or ()
+        limits = ", ".join(f'service."{unit}".limits' for unit in units) or 'service."UNIT".limits'
+        yield f"login limits never reach services; {escaped(limits)} does"
