@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from jada_configd.core.survey import DaemonLook, ServiceLook
 from jada_configd.core.wording import escaped
 from jada_configd.diagnosis.findings import Finding, ok, problem, warning
-from jada_configd.diagnosis.service_manager import systemctl
+from jada_configd.diagnosis.service_manager import systemctl, unmask
 
 _UNIT = "jada-configd"
 
@@ -16,7 +16,7 @@ def installation(look: ServiceLook, *, user: bool) -> Iterator[Finding]:
     check = "installation"
     unit, control, install = look.unit, systemctl(user=user), _install(user=user)
     if unit.load_state == "masked":
-        yield problem(check, f"{_UNIT}.service is masked", f"{control} unmask {_UNIT}")
+        yield problem(check, f"{_UNIT}.service is masked", unmask(unit, user=user))
         return
     if unit.load_state == "not-found":
         says = "no service is installed here"

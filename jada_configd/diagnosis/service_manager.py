@@ -64,33 +64,39 @@ def units(
 ) -> Iterator[Finding]:
     """The units of the policy (by name, where it names them): there, not masked, and loaded."""
     check, told = "services", False
-    control = systemctl(user=user)
     for name, origin in named.items():
         unit = found.get(name)
         if unit is None:
             continue
         shown = escaped(name)
-        if (finding := _unit(check, unit, shown, origin, control)) is not None:
+        if (finding := _unit(unit, shown, origin, user=user)) is not None:
             told = True
             yield finding
     if found and named and not told:
         yield ok(check, f"{count(len(named), 'unit')} of the policy can be looked at and restarted")
 
 
-def _unit(check: str, unit: UnitFact, shown: str, origin: str, control: str) -> Finding | None:
+def _unit(unit: UnitFact, shown: str, origin: str, *, user: bool) -> Finding | None:
+    check = "services"
     match unit.load_state:
         case "not-found":
             says = f"there is no {shown}, which {origin} names: nobody takes its corrections up"
             return problem(check, says, f"edit {origin}, or put the unit in place")
         case "masked":
-            return problem(check, f"{shown} is masked", f"{control} unmask {shown}")
+            return problem(check, f"{shown} is masked", unmask(unit, user=user))
         case "bad-setting" | "error":
             says = f"{shown} does not load ({unit.load_state})"
             return problem(check, says, f"systemd-analyze verify {shown}")
     if unit.need_daemon_reload:
         says = f"{shown} has other files than systemd has read"
-        return warning(check, says, f"{control} daemon-reload")
+        return warning(check, says, f"{systemctl(user=user)} daemon-reload")
     return None
+
+
+def unmask(unit: UnitFact, *, user: bool) -> str:
+    """A mask that lasts till the next boot is another one (systemctl(1), mask)."""
+    option = " --runtime" if unit.unit_file_state == "masked-runtime" else ""
+    return f"{systemctl(user=user)} unmask{option} {escaped(unit.name)}"
 
 
 def systemctl(*, user: bool) -> str:

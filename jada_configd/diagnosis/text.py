@@ -29,6 +29,7 @@ def _lines(finding: Finding, paint: Painter) -> list[str]:
             initial_indent=indent if number else front,
             subsequent_indent=indent,
             break_on_hyphens=False,
+            break_long_words=False,  # a path can be copied
         ) or [front]
     lines[0] = lines[0].replace(finding.status, paint(finding.status), 1)
     if finding.remedy is not None:

@@ -24,6 +24,8 @@ Note: TypeAlias = Callable[[str], None]
 
 _NOTE_BYTES: Final = 4096
 _PIECE: Final = 1 << 16
+_REAPS: Final = 50
+_REAP_SECONDS: Final = 0.001
 
 
 class Question(Generic[T]):
@@ -81,8 +83,11 @@ class Question(Generic[T]):
         os.close(self._readable)
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            os.waitpid(self._pid, os.WNOHANG)  # where it cannot die yet, it is nobody's soon
+        for _ in range(_REAPS):
+            if os.waitpid(self._pid, os.WNOHANG)[0]:
+                return
+            time.sleep(_REAP_SECONDS)
+        # It cannot die yet: it becomes a child of PID 1 when we end.
 
     def _answer(self, ask: Callable[[Note], T], writable: int) -> NoReturn:
         """The child: it never comes back from here."""

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from jada_configd.core.survey import InotifyLook, ProcessLook
@@ -92,9 +93,10 @@ def _inotify_use(uid: int, leave_out: int) -> tuple[int, int]:
 
 def _inotify_descriptors(pid: str) -> Iterable[str]:
     for descriptor in os.listdir(f"/proc/{pid}/fd"):
-        if os.readlink(f"/proc/{pid}/fd/{descriptor}") == _INSTANCE:
-            with open(f"/proc/{pid}/fdinfo/{descriptor}", encoding="ascii") as file:
-                yield file.read()
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if os.readlink(f"/proc/{pid}/fd/{descriptor}") == _INSTANCE:
+                with open(f"/proc/{pid}/fdinfo/{descriptor}", encoding="ascii") as file:
+                    yield file.read()
 
 
 def _real_uid(status: Mapping[str, str]) -> int:
