@@ -40,6 +40,8 @@ from jada_configd.core.seams import (
     ProcessFact,
     UnitFact,
     Unreadable,
+    Usage,
+    Use,
 )
 from jada_configd.errors import HostError, ManagerGone, Refused, Stale, UnitRefused
 from jada_configd.formats.limit_lines import limit_lines
@@ -121,6 +123,7 @@ class Unit:
     can_reload: bool = False
     own: Mapping[str, LimitPair] = field(default_factory=dict)
     uid: int = 1000
+    used: dict[str, int] = field(default_factory=dict)  # of its limits, else 1
     process: Process | None = None
     activating_since_ns: int = 0
     state_changed_ns: int = 0
@@ -380,6 +383,25 @@ class FakeHost:
     def ceiling(self, limit: str) -> Ceiling | None:
         """See `Reader`."""
         return self.ceilings.get(limit)
+
+    def usage(self, unit: UnitFact, near: Mapping[str, float]) -> Usage | None:
+        """See `Reader`. A unit has one process, and threads as its `nproc` says."""
+        known = self.units.get(unit.name)
+        process = known.process if known else None
+        if known is None or process is None:
+            return None
+        ticks = process.started_ns // TICK_NS
+        uses = {}
+        for limit in dict.fromkeys(("nofile", "nproc", *near)):
+            if limit not in process.limits:
+                continue
+            soft, _ = process.limits[limit]
+            of_user = limit == "nproc"
+            uid = process.uid if of_user else -1
+            bound = None if of_user and process.uid == 0 else soft
+            used = known.used.get(limit, 1)
+            uses[limit] = (Use(used, bound, process.pid, ticks, "agent", uid),)
+        return Usage(1, known.used.get("nproc", 1), uses)
 
     def limit_lines(self, unit: str) -> tuple[LimitLine, ...]:
         """See `Reader`. What a unit has of its own is told line by line of its file."""
@@ -641,6 +663,7 @@ class Looks:
         self.unit = host.unit
         self.process = host.process
         self.ceiling = host.ceiling
+        self.usage = host.usage
         self.limit_lines = host.limit_lines
         self.last_good = host.last_good
         self.owed = host.owed

@@ -329,6 +329,9 @@ DEEDS = st.one_of(ABSOLUTE_DEEDS, _TRUNCATIONS)
 
 _WORDS: st.SearchStrategy[LimitWord] = st.sampled_from([10, 4096, 65536, 10**9, "infinity", "max"])
 _CEILINGS = st.sampled_from([None, 20000, 1048576])
+_THRESHOLDS = st.dictionaries(
+    st.sampled_from(["nofile", "nproc", "tasks"]), st.sampled_from([0.01, 0.5, 0.8, 1.0]), max_size=2
+)
 _MODES: st.SearchStrategy[Mode] = st.sampled_from(["enforce"] * 5 + ["observe"])
 
 
@@ -357,6 +360,7 @@ def _service_specs(draw: st.DrawFn, unit: str, least_limits: int) -> ServiceSpec
         ),
         when=draw(st.sampled_from(["auto", "auto", "stale", "always"])),
         limits=draw(_limits(least=least_limits)),
+        usage=draw(_THRESHOLDS),
         mode=draw(_MODES),
     )
 
@@ -383,6 +387,9 @@ def policies(draw: st.DrawFn, *, files: int = 0, units: int = 0, limits: int = 0
         tuple(draw(_settings_specs(path, names)) for path in paths),
         tuple(draw(_service_specs(name, limits)) for name in names),
     )
+
+
+_USED = st.sampled_from([0, 4, 900, 3300, 60000])
 
 
 @st.composite
@@ -432,7 +439,9 @@ def _put_unit(draw: st.DrawFn, host: FakeHost, name: str, *, running: bool) -> N
         host.write(drop_in(name, LATER), b"[Service]\nLimitNOFILE=77\n", mode=0o644, uid=0)
     own = draw(st.sampled_from([{}, {"nofile": (4096, 4096)}]))
     load_state = "masked" if state == "masked" else "loaded"
-    host.add_unit(Unit(name, load_state, own=own, can_reload=draw(st.booleans())))
+    used = draw(st.dictionaries(st.sampled_from(["nofile", "nproc"]), _USED, max_size=2))
+    unit = Unit(name, load_state, own=own, can_reload=draw(st.booleans()), used=used)
+    host.add_unit(unit)
     if state == "failed":
         host.stop(name, failed=True)
     elif state == "active":
@@ -567,8 +576,11 @@ def _unit_is_well(world: World, name: str) -> bool:
 
 
 def _service_holds(world: World, spec: ServiceSpec) -> bool:
-    """What runs has read right values of all that is held for it, and the unit is well."""
-    if not _unit_is_well(world, spec.unit):
+    """What runs has read right values of all that is held for it, and the unit is well.
+
+    And it uses no more of its limits than it should.
+    """
+    if not _unit_is_well(world, spec.unit) or _is_strained(world, spec):
         return False
     process = world.host.units[spec.unit].process
     return process is None or all(
@@ -582,7 +594,23 @@ def _service_holds(world: World, spec: ServiceSpec) -> bool:
 
 
 def _service_can(world: World, spec: ServiceSpec) -> bool:
-    return spec.apply in ("restart", "reload-or-restart") and _unit_is_well(world, spec.unit)
+    return (
+        spec.apply in ("restart", "reload-or-restart")
+        and _unit_is_well(world, spec.unit)
+        and not _is_strained(world, spec)
+    )
+
+
+def _is_strained(world: World, spec: ServiceSpec) -> bool:
+    unit = world.host.units[spec.unit]
+    if unit.process is None:
+        return False
+    for limit, threshold in spec.usage.items():
+        soft = unit.process.limits.get(limit, (None, None))[0]
+        used = unit.used.get(limit, 1)
+        if soft is not None and used >= threshold * soft and used > 0:
+            return True
+    return False
 
 
 def _service_races(host: FakeHost, spec: ServiceSpec) -> list[Deed]:
