@@ -4,7 +4,7 @@ Works on the tree as TOML gave it, and passes over what has the wrong sort: the 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,6 +70,19 @@ def clashes(owned: list[Owned]) -> Iterator[Clash]:
             above = by_field.get(field[:length])
             if above is not None:
                 yield Clash(above, keys, field[:length])
+
+
+def clashes_between(one: Iterable[Owned], other: Iterable[Owned]) -> Iterator[Clash]:
+    """Every field that one entry owns and another owns too, or something inside or around it."""
+    fields, others = ({each.field: each.keys for each in owned} for owned in (one, other))
+    for field, keys in fields.items():
+        for length in range(1, len(field) + 1):
+            if field[:length] in others:
+                yield Clash(keys, others[field[:length]], field[:length])
+    for field, keys in others.items():
+        for length in range(1, len(field)):
+            if field[:length] in fields:
+                yield Clash(fields[field[:length]], keys, field[:length])
 
 
 def shown_pointer(field: Field) -> str:

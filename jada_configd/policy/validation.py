@@ -7,16 +7,25 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from jada_configd.core.resources import is_pattern
+from jada_configd.core.wording import escaped
 from jada_configd.errors import PolicyError
 from jada_configd.policy import advice, faults, models, values
 from jada_configd.policy.documents import Documents
 from jada_configd.policy.faults import MOST_MESSAGES
 from jada_configd.policy.logins import login_faults, login_warnings
-from jada_configd.policy.ownership import Owned, clashes, owned_by, shown_pointer
+from jada_configd.policy.overlaps import meetings
+from jada_configd.policy.ownership import (
+    Owned,
+    clashes,
+    clashes_between,
+    owned_by,
+    shown_pointer,
+)
 from jada_configd.policy.phrasing import Fault, dotted
 from jada_configd.policy.places import Keys
 
 _DEFAULT_SERVICE: Final = models.Service.model_validate({})
+_SHOWN_PATH: Final = 200  # characters
 _AGREE: Final = ("create", "mode", "on_missing")  # two entries of one file must say the same
 
 
@@ -44,9 +53,11 @@ def validate(texts: Sequence[tuple[str, str]], home: str | None) -> dict[str, An
         policy = None
         found += faults.translated(error, documents)
     entries = list(_entries(documents.tree, home, found))
-    for same_path in _by_path(entries):
+    by_path = _by_path(entries)
+    for same_path in by_path:
         found += _shared_faults(same_path, documents)
     found += login_faults(documents.tree, home)
+    found += _overlap_faults({each[0].path: each for each in by_path if each[0].path}, documents)
     if found or policy is None:
         raise PolicyError(_messages(found, documents))
     return _plain(policy, entries, documents)
@@ -107,6 +118,31 @@ def _shared_faults(entries: Sequence[Entry], documents: Documents) -> Iterator[F
                 keys = (*first_entry.keys, name)
                 what = f"differs from {dotted(keys)} ({documents.origin(keys)}), for the same file"
                 yield Fault((*entry.keys, name), what)
+
+
+def _overlap_faults(
+    by_path: Mapping[str, Sequence[Entry]], documents: Documents
+) -> Iterator[Fault]:
+    """Two patterns that match one file and own one field; an exact path takes its file away."""
+    for meeting in meetings(path for path in by_path if is_pattern(path)):
+        if meeting.only and meeting.path in by_path:
+            continue
+        sides = (by_path[meeting.one], by_path[meeting.other])
+        one, other = ([owned for entry in side for owned in entry.owned] for side in sides)
+        clash = next(clashes_between(one, other), None)
+        if clash is not None:
+            first, second = sorted((clash.first, clash.second), key=documents.place)
+            place = documents.place(first)
+            yield Fault(
+                second,
+                f"{shown_pointer(clash.field)} of {_shown_path(meeting.path)}, which two patterns "
+                f"match, is owned twice; {dotted(first)} ({place.name}:{place.line}) owns it too",
+            )
+
+
+def _shown_path(path: str) -> str:
+    text = escaped(path)
+    return text if len(text) <= _SHOWN_PATH else f"{text[:_SHOWN_PATH]}..."
 
 
 def _messages(found: Sequence[Fault], documents: Documents) -> list[str]:

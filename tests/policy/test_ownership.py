@@ -82,6 +82,68 @@ def test_two_entries_may_own_other_fields_of_one_file_but_not_the_same(path: str
     ]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "met"),
+    [
+        ("/home/*/a.json", "/home/bob/*.json", "/home/bob/a.json"),
+        ("/srv/*.json", "/srv/a*", "/srv/a.json"),
+        ("/srv/[a-m]*", "/srv/?", "/srv/a"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("rule", "field"), [("set.m = 2", "/m"), ("absent = ['/m/x']", "/m"), ("set.n = 2", None)]
+)
+def test_two_patterns_that_meet_may_not_own_one_field_either(
+    one: str, other: str, met: str, rule: str, field: str | None
+) -> None:
+    head = f'version = 1\n[settings.a]\npath = "{one}"\nset.m = 1\n'
+    found = messages(f"{head}{OTHER.format(other)}{rule}")
+    if field is None:
+        assert found == []
+        return
+    (line,) = found
+    assert line.startswith("policy.toml:7:")
+    assert line.endswith(
+        f": {field} of {met}, which two patterns match, is owned twice; "
+        "settings.a.set.m (policy.toml:4) owns it too"
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("/home/*/a.json", "/home/*/b.json"),
+        ("/home/*/a.json", "/srv/*/a.json"),
+        ("/home/*/a.json", "/home/.*/a.json"),
+        ("/srv/[a-m]*.json", "/srv/[n-z]*.json"),
+        ("/srv/*.json", "/srv/*/a.json"),
+    ],
+)
+def test_two_patterns_that_no_file_can_match_both_may(one: str, other: str) -> None:
+    head = f'version = 1\n[settings.a]\npath = "{one}"\nset.m = 1\n'
+    assert messages(f"{head}{OTHER.format(other)}set.m = 2") == []
+
+
+def test_a_path_that_takes_its_file_away_parts_two_patterns_that_meet_nowhere_else() -> None:
+    patterns = (
+        'version = 1\n[settings.a]\npath = "/home/*/a.json"\nset.m = 1\n'
+        '[settings.b]\npath = "/home/bob/*.json"\nset.m = 2\n'
+    )
+    assert len(messages(patterns)) == 1
+    exact = '[settings.c]\npath = "/home/bob/{}.json"\nset.m = 3\n'
+    assert messages(patterns + exact.format("a")) == []
+    assert len(messages(patterns + exact.format("b"))) == 1
+
+
+def test_a_path_that_two_patterns_share_is_shown_without_what_a_terminal_acts_on() -> None:
+    text = (
+        'version = 1\n[settings.a]\npath = "/srv/\\u001b*"\nset.m = 1\n'
+        '[settings.b]\npath = "/srv/*\\u001b"\nset.m = 2\n'
+    )
+    (line,) = messages(text)
+    assert r"/m of /srv/\x1b, which" in line
+
+
 def test_a_home_and_its_absolute_path_are_one_file() -> None:
     text = ENTRY.replace("/a.json", "~/a.json") + "set.m = 1\n" + OTHER.format("/home/me/a.json")
     assert len(messages(f"{text}set.m = 2", home="/home/me")) == 1
