@@ -14,7 +14,14 @@ from jada_configd.diagnosis import (
     service_manager,
     surroundings,
 )
-from jada_configd.diagnosis.answers import Around, Managed, Survey, declared, units_of
+from jada_configd.diagnosis.answers import (
+    Around,
+    Managed,
+    Survey,
+    declared,
+    sysctl_keys,
+    units_of,
+)
 from jada_configd.diagnosis.ceilings import Wanted
 from jada_configd.diagnosis.findings import Finding, unknown
 from jada_configd.installation.shipped import policies as shipped_policies
@@ -56,7 +63,7 @@ def _process(survey: Survey) -> Iterator[Finding]:
             doer,
             holds_files=policy is None or bool(policy.settings),
             holds_limits=_holds_limits(policy),
-            sysctls=frozenset(_sysctl_keys(policy)),
+            sysctls=frozenset(sysctl_keys(policy)),
         )
         yield from privileges.confinement(around.security, doer)
         if around.daemon is not None:
@@ -131,11 +138,6 @@ def _wanted(policy: Policy | None) -> Sequence[Wanted]:
             value = hard if isinstance(hard, int) else None
             found.append(Wanted(spec.unit, limit, value, spec.origin, is_max=hard == "max"))
     return found
-
-
-def _sysctl_keys(policy: Policy | None) -> Iterator[str]:
-    for spec in declared(policy, "sysctls") if policy is not None else ():
-        yield str(getattr(spec, "key", ""))
 
 
 def _nr_open(policy: Policy | None) -> int | None:

@@ -15,7 +15,7 @@ from jada_configd.core.survey import (
     FileLook,
     Mount,
 )
-from jada_configd.diagnosis.answers import Around, Asked, Managed, declared, units_of
+from jada_configd.diagnosis.answers import Around, Asked, Managed, declared, sysctl_keys, units_of
 from jada_configd.diagnosis.places import Place
 from jada_configd.diagnosis.policies import PolicyLook
 from jada_configd.errors import HostError, PolicyError
@@ -37,6 +37,7 @@ from jada_configd.sinks.journal import SOCKET
 _LIMITS_D: Final = "/etc/security/limits.d"
 _SYSCTL_D: Final = "/etc/sysctl.d"
 _SYSCTLS: Final = "/proc/sys"
+_AS_PATH: Final = str.maketrans("./", "/.")  # sysctl.d(5)
 _SETTINGS_DIRECTORIES: Final = 500  # that are looked at, of patterns that match very many
 
 
@@ -127,9 +128,9 @@ def own_places(
     if policy is not None and declared(policy, "logins"):
         wanted[f"{inside}{_LIMITS_D}"] = ("logins", [])
     if policy is not None and declared(policy, "sysctls"):
-        wanted[f"{inside}{_SYSCTL_D}"] = ("kernel settings for the next boot", [])
-        if not asked.image:
-            wanted[_SYSCTLS] = ("kernel settings", [])
+        wanted[f"{inside}{_SYSCTL_D}"] = ("sysctl files", [])
+        for key in sysctl_keys(policy) if not asked.image else ():
+            wanted[f"{_SYSCTLS}/{key.translate(_AS_PATH)}".rpartition("/")[0]] = ("sysctl", [])
     seen = set()
     for directory, (purpose, files) in wanted.items():
         at(directory)

@@ -181,6 +181,8 @@ class TestThePolicy:
         (found,) = (each for each in said.findings("warning") if each["check"] == "policy")
         mend(held, found)
         becomes_healthy(held)
+        held.write(POLICY_PATH, POLICY)
+        held.run(["systemctl", "reload", UNIT])
 
 
 class TestTheServiceManager:
