@@ -18,8 +18,23 @@ def drop_in_directories(unit: str, search_path: Sequence[str]) -> tuple[str, ...
     if instance:
         levels.append(f"{stem}@{dot}{suffix}")
     levels += [f"{prefix}{dot}{suffix}" for prefix in _dash_prefixes(stem)]
-    own = [f"{directory}/{level}.d" for directory in search_path for level in levels]
-    return (*own, *(f"{directory}/{suffix}.d" for directory in search_path))
+    places = _unlinked(search_path)
+    own = [f"{directory}/{level}.d" for directory in places for level in levels]
+    return (*own, *(f"{directory}/{suffix}.d" for directory in places))
+
+
+def _unlinked(search_path: Sequence[str]) -> list[str]:
+    """The search path with `/usr/lib` ahead of `/lib`, which is most often a link to it.
+
+    systemd lists what it finds there under `/usr/lib`, too.
+    """
+    twins = {f"/usr{each}" for each in search_path if each.startswith("/lib/")} & {*search_path}
+    places: dict[str, None] = {}
+    for each in search_path:
+        if f"/usr{each}" in twins:
+            places[f"/usr{each}"] = None
+        places[each] = None
+    return list(places)
 
 
 def _dash_prefixes(stem: str) -> list[str]:

@@ -86,7 +86,8 @@ class DropInKind:
         helped = {limit for limit in wrong if _reload_gives(spec, unit, limit, lines)}
         left = next((limit for limit in wrong if limit not in helped), None)
         if problem is None and left is not None:
-            problem = _overridden(spec, unit, left, lines)
+            ours = _as_listed(spec, fact, unit)
+            problem = _overridden(spec, unit, left, lines, ours)
         return Observed(fields, Evidence(fact, bool(helped)), problem)
 
     def plan(self, spec: DropIn, drift: Drift, observed: Observed) -> Plan:
@@ -160,6 +161,13 @@ def _loaded_fields(spec: DropIn, unit: UnitFact | None) -> dict[Field, Value]:
     }
 
 
+def _as_listed(spec: DropIn, fact: Content | Missing, unit: UnitFact) -> str:
+    """Our file as systemd lists it: under its own path where a directory on the way is a link."""
+    if isinstance(fact, Content) and fact.target in unit.drop_ins:
+        return fact.target
+    return spec.path
+
+
 def _lacking(spec: DropIn, unit: UnitFact) -> list[str]:
     """The limits of which systemd gives another value than the policy's."""
     given = unit.limits or {}
@@ -185,13 +193,13 @@ def _reload_gives(spec: DropIn, unit: UnitFact, limit: str, lines: tuple[LimitLi
 
 
 def _overridden(
-    spec: DropIn, unit: UnitFact, limit: str, lines: tuple[LimitLine, ...]
+    spec: DropIn, unit: UnitFact, limit: str, lines: tuple[LimitLine, ...], ours: str
 ) -> str | None:
     """Who says otherwise after us."""
     given = (unit.limits or {}).get(limit)
     if given is None:
         return None
-    return overridden(unit, limit, given, lines, spec.path, user=_is_users(spec))
+    return overridden(unit, limit, given, lines, ours, user=_is_users(spec))
 
 
 def _is_users(spec: DropIn) -> bool:

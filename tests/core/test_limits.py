@@ -180,6 +180,16 @@ def test_drop_ins_stand_at_each_level_of_a_name(unit: str, levels: list[str]) ->
     )
 
 
+def test_what_stands_behind_a_link_to_usr_is_known_by_its_own_path() -> None:
+    found = drop_in_directories("a.service", ("/etc/s", "/lib/s", "/usr/lib/s", "/run/s"))
+    assert found[:4] == (
+        "/etc/s/a.service.d",
+        "/usr/lib/s/a.service.d",
+        "/lib/s/a.service.d",
+        "/run/s/a.service.d",
+    )
+
+
 def test_of_one_name_the_first_counts_and_names_are_read_in_order() -> None:
     paths = ["/etc/b.conf", "/etc/a.conf", "/usr/a.conf", "/usr/10.conf", "/usr/Z.conf"]
     assert in_force(paths) == ("/usr/10.conf", "/usr/Z.conf", "/etc/a.conf", "/etc/b.conf")
