@@ -22,7 +22,8 @@ from jada_configd.host.survey.patience import Question
 from jada_configd.host.survey.place_looks import mounts
 from jada_configd.host.survey.surroundings import pam_look
 
-SECONDS: Final = 2.5  # for each of two rounds of questions; the answers are there in a tenth of it
+SECONDS: Final = 4.0  # for each of two rounds of questions; the answers are there in a tenth of it
+LOADING_SECONDS: Final = 10.0  # more: from a cold disk, importing what validates is most of it
 
 
 def survey(asked: Asked) -> Survey:
@@ -31,7 +32,7 @@ def survey(asked: Asked) -> Survey:
     loading = Question("the policy", lambda at: policy_of(asked, at))
     looking = None if asked.image else Question("the host", lambda at: around_of(asked, at))
     pam = Question("PAM", lambda _: pam_look(asked.where.root))
-    policy = loading.take(until)
+    policy = loading.take(time.monotonic() + LOADING_SECONDS)
     around = looking.take(until) if looking is not None else None
     declared = None if isinstance(policy, Unknown) else policy.policy
     daemon = around.daemon if isinstance(around, Around) else None

@@ -60,6 +60,16 @@ class TestAQuestion:
         with pytest.raises(ChildProcessError):
             os.waitpid(-1, os.WNOHANG)
 
+    def test_holds_nothing_open_that_others_read_to_its_end(self) -> None:
+        """`jada-configd doctor | less` ends, though a child hangs for ever."""
+        code = (
+            "import os, time; from jada_configd.host.survey.patience import Question\n"
+            "Question('it', lambda _: time.sleep(4)); os._exit(0)\n"
+        )
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        assert time.monotonic() - began < 3
+
     def test_of_others_goes_on_meanwhile(self) -> None:
         began = time.monotonic()
         asked = [Question("it", lambda _: time.sleep(0.3)) for _ in range(5)]

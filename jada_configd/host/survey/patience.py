@@ -92,6 +92,7 @@ class Question(Generic[T]):
     def _answer(self, ask: Callable[[Note], T], writable: int) -> NoReturn:
         """The child: it never comes back from here."""
         try:
+            _let_go_of_output()
             try:
                 answer: T | Unknown = ask(self._at)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told and nothing more
@@ -106,3 +107,10 @@ class Question(Generic[T]):
     def _at(self, where: str) -> None:
         noted = where.encode(errors="replace")[:_NOTE_BYTES]
         self._note[:] = noted.ljust(_NOTE_BYTES, b"\0")
+
+
+def _let_go_of_output() -> None:
+    """Who reads what the parent prints waits for all who could; a child that hangs is not one."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
