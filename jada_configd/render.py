@@ -26,6 +26,7 @@ _COLOURS = {
 }
 _IN_SYNC_LISTED = 20
 _UNIT = 36  # columns of its name
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _MUCH = 0.5  # of a limit: who uses so much is named
 _YES_NO = {True: "yes", False: "no"}
 
@@ -137,12 +138,15 @@ def _service_rows(each: Mapping[str, Any]) -> list[str]:
     row = f"{each['active']:<14}{process:>8}  {loaded:<8}{healthy}"
     lines = [f"{unit:<{_UNIT}}{row}"] if len(unit) < _UNIT else [unit, " " * _UNIT + row]
     if each.get("usage"):
-        lines += _wrapped(_usage(each["usage"]), _INDENT)
+        # Broken between the limits, not within one.
+        parts = (part.replace(" ", _NO_BREAK) for part in _usage(each["usage"]))
+        told = _wrapped(", ".join(parts), _INDENT)
+        lines += [line.replace(_NO_BREAK, " ") for line in told]
     return lines
 
 
-def _usage(plain: Mapping[str, Any]) -> str:
-    """`nofile 812 of 65536 (1 %), 12 processes, 40 threads at 20:00:03`; who, where it is much."""
+def _usage(plain: Mapping[str, Any]) -> list[str]:
+    """`nofile 812 of 65536 (1 %)`, `12 processes`, `40 threads`; who, where it is much; when."""
     parts = []
     for limit, use in plain.items():
         if not isinstance(use, Mapping):
@@ -155,8 +159,8 @@ def _usage(plain: Mapping[str, Any]) -> str:
         parts.append(f"{limit} {use['used']} of {use['limit']} ({int(use['share'] * 100)} %{much})")
     processes = plain["processes"]
     parts.append("1 process" if processes == 1 else f"{processes} processes")
-    parts.append(count(plain["threads"], "thread"))
-    return f"{', '.join(parts)} at {plain['measured'][11:19]}"
+    parts.append(f"{count(plain['threads'], 'thread')} at {plain['measured'][11:19]}")
+    return parts
 
 
 def _told(problem: str) -> list[str]:
