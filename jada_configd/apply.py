@@ -13,6 +13,7 @@ from jada_configd.core.actions import (
     RemoveFile,
     ReplaceFile,
     SetProcessLimit,
+    SetSysctl,
     StartJob,
 )
 
@@ -28,6 +29,12 @@ class Writer(Protocol):
 
     def remove_file(self, action: RemoveFile) -> None:
         """Remove what was looked at and nothing else."""
+
+    def set_sysctl(self, action: SetSysctl) -> None:
+        """Give the running kernel a value in place of the one that was looked at.
+
+        What the kernel says to it is no error: the next look tells (`SysctlFact.refused`).
+        """
 
     def reload_units(self) -> None:
         """Start a daemon-reload; its end is an event."""
@@ -48,6 +55,8 @@ def apply(action: Action, writer: Writer) -> None:
             writer.replace_file(action)
         case RemoveFile():
             writer.remove_file(action)
+        case SetSysctl():
+            writer.set_sysctl(action)
         case ReloadUnits():
             writer.reload_units()
         case SetProcessLimit():

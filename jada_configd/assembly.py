@@ -11,16 +11,18 @@ from jada_configd.core.report import Event, Report
 from jada_configd.core.resources import Scope, resolve
 from jada_configd.core.specs import Policy
 from jada_configd.errors import Busy, HostError
+from jada_configd.formats.limits_precedence import accounts_of
 from jada_configd.host.directories import Directories
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.machine import MachineReader, MachineWriter
 from jada_configd.host.manager.systemd import Systemd
 from jada_configd.host.passes import Passes
 from jada_configd.host.storage.locks import Standing, lock
+from jada_configd.host.sysctls import Sysctls
 from jada_configd.host.watching.watch import Watcher
 from jada_configd.loop import Loop, World
 from jada_configd.memory import Memory
-from jada_configd.policy import bypass_warnings
+from jada_configd.policy import bypass_warnings, login_warnings
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
 
@@ -52,9 +54,10 @@ class Assembly:
 
     def advise(self, policy: Policy) -> Policy:
         """The policy with the warnings that only the host can give."""
-        if self.systemd is None or not policy.bypasses:
+        if self.systemd is None or not (policy.bypasses or policy.logins):
             return policy
         found = bypass_warnings(policy, self._commands_of)
+        found += login_warnings(policy, self._user_of)
         return replace(policy, warnings=(*policy.warnings, *found))
 
     def _commands_of(self, unit: str) -> list[tuple[str, ...]]:
@@ -65,6 +68,15 @@ class Assembly:
         except HostError:
             return []
         return [fact.command, *([process.command] if process is not None else [])]
+
+    def _user_of(self, unit: str) -> str | None:
+        """As whom the main process of a unit runs."""
+        try:
+            fact = self.reader.unit(unit)
+            process = self.reader.process(fact.main_pid) if fact.main_pid else None
+            return accounts_of(self.reader).name_of(process.uid) if process else None
+        except HostError:
+            return None
 
     def look(self, policy: Policy) -> tuple[Policy, list[Report], list[str]]:
         """What `check` finds, what the host has to say of the policy, and what stood in the way."""
@@ -102,10 +114,11 @@ def assemble(
     ledger = _ledger(memory, lock_path, daemon=daemon) if writes else memory.ledger()
     systemd = Systemd(user=directories.user) if directories.managed else None
     watcher = Watcher(directories.root) if daemon else None
-    reader = MachineReader(files, ledger, systemd, memory.reachable)
+    sysctls = Sysctls()
+    reader = MachineReader(files, ledger, systemd, memory.reachable, sysctls)
     takeup = TakeUp(reader, ledger, lambda: memory.save_debts(ledger))
     reconciler = Reconciler(reader, ledger, takeup, time.monotonic_ns, memory.keep)
-    scope = Scope(directories.units, managed=directories.managed)
+    scope = Scope(directories.units, managed=directories.managed, user=directories.user)
     passes = Passes(Standing(lock_path, 0 if daemon else LOCK_SECONDS), files)
     loop: Loop
 
@@ -114,7 +127,7 @@ def assemble(
 
     world = World(
         reader=reader,
-        writer=MachineWriter(files, systemd, memory.state, started),
+        writer=MachineWriter(files, systemd, memory.state, started, sysctls),
         ledger=ledger,
         takeup=takeup,
         reconciler=reconciler,

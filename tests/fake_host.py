@@ -22,6 +22,7 @@ from jada_configd.core.actions import (
     RemoveFile,
     ReplaceFile,
     SetProcessLimit,
+    SetSysctl,
     StartJob,
     digest,
 )
@@ -38,13 +39,15 @@ from jada_configd.core.seams import (
     Missing,
     Owed,
     ProcessFact,
+    SysctlFact,
     UnitFact,
     Unreadable,
     Usage,
     Use,
 )
-from jada_configd.errors import HostError, ManagerGone, Refused, Stale, UnitRefused
+from jada_configd.errors import HostError, ManagerGone, Refused, Stale, Unable, UnitRefused
 from jada_configd.formats.limit_lines import limit_lines
+from jada_configd.formats.sysctl_lines import plain
 
 UNITS: Final = "/etc/systemd/system"
 SCOPE: Final = Scope(UNITS, managed=True)
@@ -174,6 +177,10 @@ class FakeHost:
         self.ceilings: dict[str, Ceiling] = {}
         self.raises_limits = True  # CAP_SYS_RESOURCE
         self.forked: set[int] = set()  # processes that have not executed their program yet
+        self.sysctls: dict[str, str] = {}  # key with dots -> text
+        self.read_only: set[str] = set()  # keys that nobody can set
+        self.bounds: dict[str, tuple[int, str]] = {}  # the most, and whether more "clamps" or fails
+        self.refusals: dict[str, tuple[str, str, str]] = {}  # value, text afterwards, why
         self.manager_is_gone = False
         self.good: dict[str, bytes] = {}
         self.evidence: list[tuple[str, bytes]] = []
@@ -422,6 +429,18 @@ class FakeHost:
             lines += limit_lines(data, "Service", "drop-in", path)
         return tuple(lines)
 
+    def sysctl(self, key: str) -> SysctlFact:
+        """See `Reader`."""
+        if ".." in key:
+            return SysctlFact(key, None, f"{key} is no key of a kernel parameter")
+        text = self.sysctls.get(key)
+        if text is None:
+            return SysctlFact(key, None, f"this kernel has no {key}: a module may not be loaded")
+        obstacle = f"{key} is read-only here" if key in self.read_only else None
+        value, after, why = self.refusals.get(key, ("", "", ""))
+        refused = (value, why) if key in self.refusals and after == text else None
+        return SysctlFact(key, text, obstacle=obstacle, refused=refused)
+
     def last_good(self, resource: str) -> bytes | None:
         """See `Reader`."""
         return self.good.get(resource)
@@ -475,6 +494,27 @@ class FakeHost:
                 _is_in(each, directory) for each in self.files
             ):
                 del self.directories[directory]
+
+    def set_sysctl(self, action: SetSysctl) -> None:
+        """See `Writer`. As the kernel does, it takes what it can."""
+        with _Effect(self, action):
+            key, value = action.key, action.value
+            if key not in self.sysctls:
+                raise Unable(f"this kernel has no {key}: a module may not be loaded")
+            if plain(self.sysctls[key]) != plain(action.replaces):
+                raise Stale(f"{key} has another value than was looked at")
+            most, more = self.bounds.get(key, (None, ""))
+            number = plain(value)
+            beyond = most is not None and isinstance(number, int) and number > most
+            why = f"the kernel did not keep {value} for {key}"
+            if key in self.read_only or (beyond and more != "clamps"):
+                why = f"the kernel takes no {value} for {key}: Invalid argument"
+            else:
+                self.sysctls[key] = f"{most if beyond else value}\n"
+            if plain(self.sysctls[key]) == number:
+                self.refusals.clear()
+            else:
+                self.refusals[key] = (value, self.sysctls[key], why)
 
     def reload_units(self) -> None:
         """See `Writer`."""
@@ -550,6 +590,7 @@ class FakeHost:
         return {
             "files": dict(self.files),
             "directories": dict(self.directories),
+            "sysctls": dict(self.sysctls),
             "evidence": list(self.evidence),
             "good": dict(self.good),
             "units": {name: repr(unit) for name, unit in self.units.items()},
@@ -663,6 +704,7 @@ class Looks:
         self.unit = host.unit
         self.process = host.process
         self.ceiling = host.ceiling
+        self.sysctl = host.sysctl
         self.usage = host.usage
         self.limit_lines = host.limit_lines
         self.last_good = host.last_good

@@ -57,6 +57,18 @@ class RemoveFile:
 
 
 @dataclass(frozen=True, slots=True)
+class SetSysctl:
+    """Give the running kernel a value; `replaces` is the one that it had when it was looked at."""
+
+    key: str
+    value: str
+    replaces: str
+
+    def __str__(self) -> str:
+        return f"set {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
 class ReloadUnits:
     """Have the service manager read its unit files again (systemctl(1), daemon-reload)."""
 
@@ -90,5 +102,11 @@ class StartJob:
 
 
 Action: TypeAlias = (
-    KeepEvidence | ReplaceFile | RemoveFile | ReloadUnits | SetProcessLimit | StartJob
+    KeepEvidence
+    | SetSysctl
+    | ReplaceFile
+    | RemoveFile
+    | ReloadUnits
+    | SetProcessLimit
+    | StartJob
 )

@@ -1,5 +1,6 @@
 """What is to be done about a drift, and the one place where the order of a batch stands."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from jada_configd.core.actions import (
     RemoveFile,
     ReplaceFile,
     SetProcessLimit,
+    SetSysctl,
     StartJob,
 )
 from jada_configd.core.model import ResourceId
@@ -29,9 +31,20 @@ class Plan:
     under_way: bool = False
 
 
-# Content that is lost otherwise comes first; files before systemd reads them, systemd before the
-# processes that it gives limits to, and jobs last, when all that they take up is in place.
-_ORDER = (KeepEvidence, ReplaceFile, RemoveFile, ReloadUnits, SetProcessLimit, StartJob)
+_PROCESSES_NAMED = 3
+
+# Content that is lost otherwise comes first; the kernel before all that it bounds; files before
+# systemd reads them, systemd before the processes that it gives limits to, and jobs last, when all
+# that they take up is in place.
+_ORDER = (
+    KeepEvidence,
+    SetSysctl,
+    ReplaceFile,
+    RemoveFile,
+    ReloadUnits,
+    SetProcessLimit,
+    StartJob,
+)
 
 
 def ordered(plans: Mapping[ResourceId, Plan]) -> list[tuple[Action, tuple[ResourceId, ...]]]:
@@ -51,6 +64,21 @@ def _rank(action: Action) -> int:
 
 
 def shown(actions: Iterable[Action], then: Iterable[str] = ()) -> tuple[str, ...]:
-    """The actions as an operator reads them: what would be done, in order."""
-    lines = (str(action) for action in actions if not isinstance(action, KeepEvidence))
+    """The actions as an operator reads them: what would be done, in order.
+
+    Of one limit of many processes no more than the first few are named.
+    """
+    lines = []
+    processes: Counter[str] = Counter()
+    for action in actions:
+        if isinstance(action, SetProcessLimit):
+            processes[action.limit] += 1
+            if processes[action.limit] > _PROCESSES_NAMED:
+                continue
+        if not isinstance(action, KeepEvidence):
+            lines.append(str(action))
+    for limit, count in processes.items():
+        if (more := count - _PROCESSES_NAMED) > 0:
+            noun = "process" if more == 1 else "processes"
+            lines.append(f"prlimit --{limit} of {more:,} more {noun}")
     return (*lines, *then)

@@ -141,6 +141,22 @@ class Ceiling:
     reason: str  # "fs.nr_open is 1048576"
 
 
+@dataclass(frozen=True, slots=True)
+class SysctlFact:
+    """A kernel parameter as it is now (proc_sys(5)), by its key with dots.
+
+    `text` is what the kernel gives, None where it gives nothing: `problem` says why. `obstacle`
+    says why nobody here can set it. `refused` is the value that we gave it last and what came of
+    that, where the kernel did not take it and nothing has changed since.
+    """
+
+    key: str
+    text: str | None
+    problem: str | None = None
+    obstacle: str | None = None
+    refused: tuple[str, str] | None = None
+
+
 LimitLayer: TypeAlias = Literal["kernel default", "manager default", "unit file", "drop-in"]
 
 
@@ -179,6 +195,9 @@ class Reader(Protocol):
 
     def ceiling(self, limit: str) -> Ceiling | None:
         """What bounds a limit (limits.conf name) on this host, or None."""
+
+    def sysctl(self, key: str) -> SysctlFact:
+        """A parameter of the running kernel."""
 
     def limit_lines(self, unit: str) -> tuple[LimitLine, ...]:
         """All that says what the limits of a unit are to be, in the order of systemd's reading.

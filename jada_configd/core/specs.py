@@ -61,6 +61,16 @@ class LoginSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class SysctlSpec:
+    """An entry of `[sysctl]`: a kernel parameter, its key with dots, and the text of its value."""
+
+    key: str
+    value: str
+    mode: Mode
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A whole policy. `revision` is `sha256:` of its sources; durations are seconds."""
 
@@ -73,6 +83,7 @@ class Policy:
     services: tuple[ServiceSpec, ...]
     warnings: tuple[str, ...] = ()
     bypasses: tuple[tuple[str, str], ...] = ()  # unit, and where what may stop it is held
+    sysctls: tuple[SysctlSpec, ...] = ()
     logins: tuple[LoginSpec, ...] = ()
 
     @classmethod
@@ -88,6 +99,7 @@ class Policy:
             services=tuple(_service(entry) for entry in plain["services"]),
             warnings=tuple(plain["warnings"]),
             bypasses=tuple((unit, place) for unit, place in plain["bypasses"]),
+            sysctls=tuple(SysctlSpec(**entry) for entry in plain["sysctls"]),
             logins=tuple(_login(entry) for entry in plain["logins"]),
         )
 
@@ -147,6 +159,25 @@ class DropIn:
     header: str
     limits: Mapping[str, LimitPair]
     managed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """One kernel parameter, and the file that sets it, among others, at the next boot.
+
+    `value` None: it has left the policy, and has to leave our file. `path` None: the file is none
+    of ours to write. `entries` are all keys and values of the file. `others` are the keys in it
+    that have left the policy; None: what else is in the file is another resource's matter. `live`
+    is false on a scratch root, where no kernel is asked.
+    """
+
+    key: str
+    value: str | None
+    path: str | None
+    header: str
+    entries: tuple[tuple[str, str], ...]
+    others: tuple[str, ...] | None
+    live: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from jada_configd.core.actions import (
     RemoveFile,
     ReplaceFile,
     SetProcessLimit,
+    SetSysctl,
     StartJob,
 )
 from jada_configd.core.ledger import Ledger
@@ -18,6 +19,7 @@ from jada_configd.core.seams import (
     LimitLine,
     Owed,
     ProcessFact,
+    SysctlFact,
     UnitFact,
     Usage,
 )
@@ -27,6 +29,7 @@ from jada_configd.host.manager.limit_lines import configuration_directories, uni
 from jada_configd.host.manager.systemd import Systemd
 from jada_configd.host.processes import ceilings, control_groups, facts, limits, unit_usage
 from jada_configd.host.storage.state import StateDirectory
+from jada_configd.host.sysctls import Sysctls
 
 
 class MachineReader:
@@ -41,6 +44,7 @@ class MachineReader:
         ledger: Ledger,
         systemd: Systemd | None,
         state: Callable[[], StateDirectory | None],
+        sysctls: Sysctls,
         groups: str = control_groups.MOUNT,
     ) -> None:
         """`groups` is where control groups are mounted."""
@@ -49,6 +53,7 @@ class MachineReader:
         self._ledger = ledger
         self._systemd = systemd
         self._state = state
+        self._sysctls = sysctls
         self.units: dict[str, UnitFact] = {}  # as they were last seen
         self.usages: dict[str, tuple[Usage, float]] = {}  # the same, with when (CLOCK_REALTIME)
 
@@ -84,6 +89,10 @@ class MachineReader:
         """The most that a service can be given here."""
         return ceilings.ceiling(limit, self._manager_pid())
 
+    def sysctl(self, key: str) -> SysctlFact:
+        """A parameter of the running kernel."""
+        return self._sysctls.look(key)
+
     def limit_lines(self, unit: str) -> tuple[LimitLine, ...]:
         """All that says what the limits of a unit are to be."""
         fact = self.unit(unit)
@@ -118,12 +127,14 @@ class MachineWriter:
         systemd: Systemd | None,
         state: Callable[[], StateDirectory],
         started: Callable[[StartJob, str], None],
+        sysctls: Sysctls,
     ) -> None:
         """`started` is told each job that was accepted, with the name by which its end comes."""
         self._files = files
         self._systemd = systemd
         self._state = state
         self._started = started
+        self._sysctls = sysctls
 
     def keep_evidence(self, action: KeepEvidence) -> None:
         """Keep bytes that are about to be replaced, 0600, in the state directory."""
@@ -136,6 +147,10 @@ class MachineWriter:
     def remove_file(self, action: RemoveFile) -> None:
         """Remove what was looked at."""
         self._files.remove_file(action)
+
+    def set_sysctl(self, action: SetSysctl) -> None:
+        """Give the running kernel a value in place of the one that was looked at."""
+        self._sysctls.set(action)
 
     def reload_units(self) -> None:
         """Start a daemon-reload; its end is an event."""

@@ -14,6 +14,7 @@ from jada_configd.kinds.login_limits import LoginLimitsKind
 from jada_configd.kinds.process_limits import ProcessLimitsKind
 from jada_configd.kinds.service import ServiceKind
 from jada_configd.kinds.settings_json import SettingsKind
+from jada_configd.kinds.sysctl import SysctlKind
 from jada_configd.kinds.unit_dropin import DropInKind
 
 Spec_contra = TypeVar("Spec_contra", contravariant=True)
@@ -50,6 +51,7 @@ KINDS: Mapping[str, Kind[Any]] = {
     kind.name: kind
     for kind in (
         SettingsKind(),
+        SysctlKind(),
         DropInKind(),
         ProcessLimitsKind(),
         ServiceKind(),

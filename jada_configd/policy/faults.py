@@ -14,7 +14,7 @@ from jada_configd.policy.places import Keys
 
 # What the language will have, and this version does not: an error, but not a spelling mistake.
 _LATER: Final[dict[Keys, set[str]]] = {
-    (): {"aws", "sysctl"},
+    (): {"aws"},
     ("daemon",): {"canary"},
     ("service",): {"health", "live"},
 }

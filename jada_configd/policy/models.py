@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from jada_configd.core.specs import Apply, LimitWord, OnMissing, When
-from jada_configd.policy import logins, values
+from jada_configd.policy import logins, sysctls, values
 
 ModeWord = Literal["enforce", "observe"]
 
@@ -328,6 +328,11 @@ class Policy(Table):
     )
     service: dict[UnitName, Service] = Field(
         default={}, description='Units, each under its name in quotes: [service."X.service"].'
+    )
+    sysctl: dict[str, Any] = Field(
+        default={},
+        description='Kernel parameters by their key in quotes: "fs.nr_open" or "fs/nr_open".',
+        json_schema_extra=sysctls.SCHEMA,
     )
     login: dict[DomainName, Login] = Field(
         default={},

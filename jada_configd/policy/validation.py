@@ -23,6 +23,7 @@ from jada_configd.policy.ownership import (
 )
 from jada_configd.policy.phrasing import Fault, dotted
 from jada_configd.policy.places import Keys
+from jada_configd.policy.sysctls import plain_sysctls, sysctl_faults
 
 _DEFAULT_SERVICE: Final = models.Service.model_validate({})
 _SHOWN_PATH: Final = 200  # characters
@@ -58,6 +59,7 @@ def validate(texts: Sequence[tuple[str, str]], home: str | None) -> dict[str, An
         found += _shared_faults(same_path, documents)
     found += login_faults(documents.tree, home)
     found += _overlap_faults({each[0].path: each for each in by_path if each[0].path}, documents)
+    found += sysctl_faults(documents.tree, documents)
     if found or policy is None:
         raise PolicyError(_messages(found, documents))
     return _plain(policy, entries, documents)
@@ -166,6 +168,7 @@ def _plain(policy: models.Policy, entries: list[Entry], documents: Documents) ->
         "services": _plain_services(policy, settings, documents),
         "warnings": list(_warnings(entries, documents)),
         "bypasses": list(_bypasses(policy, entries, documents)),
+        "sysctls": plain_sysctls(documents.tree, policy.daemon.mode, documents),
         "logins": _plain_logins(policy, documents),
     }
 

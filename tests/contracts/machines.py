@@ -15,9 +15,11 @@ from jada_configd.apply import Writer
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import ResourceId
 from jada_configd.core.seams import Ceiling, ProcessFact, Reader
+from jada_configd.formats.sysctl_lines import normal
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.machine import MachineReader, MachineWriter
 from jada_configd.host.storage.state import StateDirectory
+from jada_configd.host.sysctls import Sysctls
 from tests.fake_host import FakeHost, Unit
 
 UID: Final = os.geteuid()
@@ -52,6 +54,9 @@ class Machine(Protocol):
     def remember(self, resource: str, data: bytes) -> None:
         """Content that was right is kept."""
 
+    def put_sysctl(self, key: str, text: str) -> None:
+        """Somebody sets a parameter, or a module brings it."""
+
     def evidence(self) -> list[bytes]:
         """What was kept of what was replaced."""
 
@@ -60,6 +65,9 @@ class Machine(Protocol):
 
     def end_process(self, pid: int) -> None:
         """It ends, and nobody waits for it any more."""
+
+    def group_of(self, pid: int) -> str:
+        """The control group in which it is by itself."""
 
     def close(self) -> None:
         """Whatever was started ends."""
@@ -103,6 +111,9 @@ class Fake:
         kind, _, path = resource.partition(":")
         self.host.remember(ResourceId(kind, path), data)
 
+    def put_sysctl(self, key: str, text: str) -> None:
+        self.host.sysctls[key] = text
+
     def evidence(self) -> list[bytes]:
         return [content for _, content in self.host.evidence]
 
@@ -120,6 +131,14 @@ class Fake:
             if unit.process is not None and unit.process.pid == pid:
                 self.host.stop(unit.name)
 
+    def group_of(self, pid: int) -> str:
+        (name,) = (
+            each.name
+            for each in self.host.units.values()
+            if each.process is not None and each.process.pid == pid
+        )
+        return f"/system.slice/{name}"
+
     def close(self) -> None:
         """Nothing runs."""
 
@@ -135,8 +154,15 @@ class Real:
         self._state = state
         self._files = Files(str(self._root))
         self.ledger = Ledger()
-        self.reader: Reader = MachineReader(self._files, self.ledger, None, lambda: state)
-        self.writer: Writer = MachineWriter(self._files, None, lambda: state, lambda *_: None)
+        self._sysctls = directory / "sys"
+        sysctls = Sysctls(str(self._sysctls))
+        self._groups = directory / "groups"
+        self.reader: Reader = MachineReader(
+            self._files, self.ledger, None, lambda: state, sysctls, str(self._groups)
+        )
+        self.writer: Writer = MachineWriter(
+            self._files, None, lambda: state, lambda *_: None, sysctls
+        )
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
     def _real(self, path: str) -> Path:
@@ -172,6 +198,11 @@ class Real:
     def remember(self, resource: str, data: bytes) -> None:
         self._state.remember(resource, data)
 
+    def put_sysctl(self, key: str, text: str) -> None:
+        path = self._sysctls / normal(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
     def evidence(self) -> list[bytes]:
         return [each.read_bytes() for each in (self._state_path / "evidence").iterdir()]
 
@@ -186,6 +217,12 @@ class Real:
         child = self._children.pop(pid)
         child.send_signal(signal.SIGKILL)
         child.communicate()
+
+    def group_of(self, pid: int) -> str:
+        place = self._groups / f"system.slice/{pid}.service"
+        place.mkdir(parents=True)
+        (place / "cgroup.procs").write_text(f"{pid}\n")
+        return f"/system.slice/{pid}.service"
 
     def close(self) -> None:
         for pid in list(self._children):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jada_configd.core.seams import Content, Missing, Owed, Unreadable
+from jada_configd.core.seams import Content, Missing, Owed, SysctlFact, Unreadable
 from jada_configd.errors import ManagerGone
 from tests.contracts.machines import GID, UID, Machine
 
@@ -155,6 +155,27 @@ def test_a_process_that_has_ended_is_none(machine: Machine) -> None:
     assert machine.reader.process(fact.pid) is None
 
 
+def test_the_processes_of_a_group_that_lack_a_limit_are_told_with_what_they_have(
+    machine: Machine,
+) -> None:
+    fact = machine.start_process()
+    group = machine.group_of(fact.pid)
+    assert machine.reader.strays(group, fact.limits) == ()
+    other = {**fact.limits, "nofile": (3, 4)}
+    (stray,) = machine.reader.strays(group, other)
+    assert (stray.pid, stray.started, stray.name) == (fact.pid, fact.started, fact.name)
+    assert stray.limits == fact.limits
+    assert not stray.starting
+    machine.end_process(fact.pid)
+    assert machine.reader.strays(group, other) == ()
+
+
+@pytest.mark.parametrize("group", ["", "/system.slice/nobody.service"])
+def test_in_a_group_that_there_is_not_nobody_lacks_anything(machine: Machine, group: str) -> None:
+    machine.start_process()
+    assert machine.reader.strays(group, {"nofile": (3, 4)}) == ()
+
+
 def test_the_most_that_a_service_can_have_is_told_with_its_reason(machine: Machine) -> None:
     ceiling = machine.reader.ceiling("nofile")
     assert ceiling is not None
@@ -185,3 +206,24 @@ def test_debts_are_those_of_the_ledger(machine: Machine) -> None:
     machine.ledger.owe("jada-agent.service", debt)
     assert machine.reader.owed("jada-agent.service") == debt
     assert machine.reader.owed("other.service") is None
+
+
+# ------------------------------------------------------------------------------ the kernel
+
+
+@pytest.mark.parametrize("text", ["4096\n", "1\t2\t3\n", "\n", "a b\n"])
+def test_a_kernel_parameter_is_told_as_the_kernel_gives_it(machine: Machine, text: str) -> None:
+    machine.put_sysctl("net.core.somaxconn", text)
+    assert machine.reader.sysctl("net.core.somaxconn") == SysctlFact("net.core.somaxconn", text)
+
+
+def test_a_kernel_parameter_that_there_is_not_is_a_problem(machine: Machine) -> None:
+    machine.put_sysctl("net.core.somaxconn", "1\n")
+    problem = "this kernel has no net.bridge.x: a module may not be loaded"
+    assert machine.reader.sysctl("net.bridge.x") == SysctlFact("net.bridge.x", None, problem)
+
+
+def test_a_key_that_leads_elsewhere_is_none(machine: Machine) -> None:
+    fact = machine.reader.sysctl("net/../../etc/passwd")
+    assert fact.text is None
+    assert fact.problem == "net/../../etc/passwd is no key of a kernel parameter"

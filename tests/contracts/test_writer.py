@@ -9,10 +9,11 @@ from jada_configd.core.actions import (
     RemoveFile,
     ReplaceFile,
     SetProcessLimit,
+    SetSysctl,
     StartJob,
     digest,
 )
-from jada_configd.core.seams import Content, LimitValue, ProcessFact
+from jada_configd.core.seams import Content, LimitValue, ProcessFact, SysctlFact
 from jada_configd.errors import HostError, ManagerGone, Refused, Stale
 from tests.contracts.machines import GID, UID, Machine
 
@@ -263,3 +264,26 @@ def test_without_a_service_manager_units_are_beyond_reach(machine: Machine) -> N
         machine.writer.reload_units()
     with pytest.raises(ManagerGone):
         machine.writer.start_job(StartJob("jada-agent.service", "restart"))
+
+
+# ------------------------------------------------------------------------------ the kernel
+
+
+def test_the_kernel_is_given_a_value_in_place_of_the_one_looked_at(machine: Machine) -> None:
+    machine.put_sysctl("net.core.somaxconn", "4096\n")
+    machine.writer.set_sysctl(SetSysctl("net.core.somaxconn", "8192", "4096\n"))
+    assert machine.reader.sysctl("net.core.somaxconn") == SysctlFact("net.core.somaxconn", "8192\n")
+
+
+def test_a_kernel_parameter_that_was_set_since_is_left_alone(machine: Machine) -> None:
+    machine.put_sysctl("net.core.somaxconn", "4096\n")
+    machine.put_sysctl("net.core.somaxconn", "5\n")
+    with pytest.raises(Stale):
+        machine.writer.set_sysctl(SetSysctl("net.core.somaxconn", "8192", "4096\n"))
+    assert machine.reader.sysctl("net.core.somaxconn").text == "5\n"
+
+
+def test_a_kernel_parameter_that_there_is_not_cannot_be_set(machine: Machine) -> None:
+    machine.put_sysctl("net.core.somaxconn", "1\n")
+    with pytest.raises(HostError):
+        machine.writer.set_sysctl(SetSysctl("net.core.x", "8192", "4096\n"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from jada_configd.core.actions import Action, RemoveFile, ReplaceFile, SetProcessLimit
+from jada_configd.core.actions import Action, RemoveFile, ReplaceFile, SetProcessLimit, SetSysctl
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import ABSENT, Field, Json, Resource
 from jada_configd.core.resources import resolve
@@ -103,6 +103,10 @@ def expect_unowned_unchanged(resources: Sequence[Resource], world: World, before
         elif path in host.files and path in before.files:
             now, then = host.files[path], before.files[path]
             assert (now.mode, now.uid, now.gid) == (then.mode, then.uid, then.gid)
+    for key in before.sysctls.keys() - {spec.key for spec in world.policy.sysctls}:
+        assert host.sysctls[key] == before.sysctls[key]
+    for key in before.sysctls.keys() - {spec.key for spec in world.policy.sysctls}:
+        assert host.sysctls[key] == before.sysctls[key]
     for name in before.units.keys() - units:
         assert host.units[name].process == before.units[name].process
     for resource in resources:
@@ -342,5 +346,9 @@ def _guarded(host: FakeHost, action: Action) -> object:
             return entry and entry.data
         case SetProcessLimit():
             return host.process(action.pid)
+        case SetSysctl():
+            return host.sysctls.get(action.key)
+        case SetSysctl():
+            return host.sysctls.get(action.key)
         case _:
             return None

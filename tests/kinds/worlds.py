@@ -26,6 +26,7 @@ from jada_configd.core.model import (
     same,
 )
 from jada_configd.core.resources import DROP_IN, header, resolve
+from jada_configd.core.resources.sysctls import SYSCTL_FILE
 from jada_configd.core.seams import Ceiling, LimitPair
 from jada_configd.core.specs import (
     DropIn,
@@ -34,6 +35,8 @@ from jada_configd.core.specs import (
     ProcessLimits,
     ServiceSpec,
     SettingsSpec,
+    Sysctl,
+    SysctlSpec,
 )
 from tests.fake_host import DEFAULTS, SCOPE, SECOND_NS, UNITS, FakeHost, Unit
 
@@ -47,6 +50,9 @@ AGENT: Final = "jada-agent.service"
 OTHER: Final = "other.service"
 BYSTANDER: Final = "bystander.service"  # no policy ever names it
 LATER: Final = "zzz-somebody.conf"
+LATER_SYSCTLS: Final = "/etc/sysctl.d/zzz-somebody.conf"
+EARLIER_SYSCTLS: Final = "/usr/lib/sysctl.d/50-default.conf"
+SYSCTL_KEYS: Final = ("fs.nr_open", "net.core.somaxconn", "net.ipv4.tcp_rmem")
 
 
 @dataclass(slots=True)
@@ -66,9 +72,10 @@ def policy(
     settings: tuple[SettingsSpec, ...] = (),
     services: tuple[ServiceSpec, ...] = (),
     mode: Mode = "enforce",
+    sysctls: tuple[SysctlSpec, ...] = (),
 ) -> Policy:
     """A policy of these entries."""
-    return Policy(POLICY, (POLICY,), "sha256:0", mode, 300.0, settings, services)
+    return Policy(POLICY, (POLICY,), "sha256:0", mode, 300.0, settings, services, sysctls=sysctls)
 
 
 def settings_spec(path: str = HOME, **other: Any) -> SettingsSpec:  # noqa: ANN401 - of the spec
@@ -97,6 +104,11 @@ def service_spec(unit: str = AGENT, **other: Any) -> ServiceSpec:  # noqa: ANN40
         origin="policy.toml:20",
     )
     return replace(spec, **other)
+
+
+def sysctl_spec(key: str = "fs.nr_open", value: str = "1048576", **other: Any) -> SysctlSpec:  # noqa: ANN401 - of the spec
+    """An entry of `[sysctl]`."""
+    return replace(SysctlSpec(key, value, "enforce", "policy.toml:30"), **other)
 
 
 # ------------------------------------------------------------------------------ JSON and its rules
@@ -319,9 +331,38 @@ _DROP_IN_DEEDS = st.one_of(
     ),
     st.builds(removes, st.sampled_from([drop_in(AGENT), drop_in(OTHER)])),
 )
+SYSCTL_VALUES: Final = ("64", "4096", "1048576", "4096 87380\t6291456", "-1", "")
+SYSCTL_TEXTS: Final = (
+    b"",
+    b"fs.nr_open = 77\n",
+    b"-fs.nr_open\nnet/core/somaxconn=4096\n",
+    b"net.*.somaxconn = 1\nfs.* = 2\n; none\nnonsense\n-net.ipv4.tcp_rmem = 1 2 3\n",
+    f"# {header(policy())}\n\nfs.nr_open = 77\nvm.swappiness = 10\n".encode(),
+)
+
+
+def sets(key: str, value: str) -> Deed:
+    """Somebody sets a kernel parameter, where there is one that can be set."""
+
+    def do(host: FakeHost) -> None:
+        if key in host.sysctls and key not in host.read_only:
+            host.sysctls[key] = f"{value}\n"
+
+    return Deed(f"sysctl {key}={value!r}", do)
+
+
+_SYSCTL_DEEDS = st.one_of(
+    st.builds(sets, st.sampled_from(SYSCTL_KEYS), st.sampled_from(SYSCTL_VALUES)),
+    st.builds(
+        writes,
+        st.sampled_from([SYSCTL_FILE, LATER_SYSCTLS, EARLIER_SYSCTLS]),
+        st.sampled_from(SYSCTL_TEXTS),
+    ),
+    st.builds(removes, st.sampled_from([SYSCTL_FILE, LATER_SYSCTLS])),
+)
 # What leads to one and the same end in whatever order it is seen: content is put there whole, and
 # none of it is such that what stood there before comes back.
-ABSOLUTE_DEEDS = st.one_of(_WRITES, _REMOVALS, _UNIT_DEEDS, _DROP_IN_DEEDS)
+ABSOLUTE_DEEDS = st.one_of(_WRITES, _REMOVALS, _UNIT_DEEDS, _DROP_IN_DEEDS, _SYSCTL_DEEDS)
 DEEDS = st.one_of(ABSOLUTE_DEEDS, _TRUNCATIONS)
 
 
@@ -330,7 +371,9 @@ DEEDS = st.one_of(ABSOLUTE_DEEDS, _TRUNCATIONS)
 _WORDS: st.SearchStrategy[LimitWord] = st.sampled_from([10, 4096, 65536, 10**9, "infinity", "max"])
 _CEILINGS = st.sampled_from([None, 20000, 1048576])
 _THRESHOLDS = st.dictionaries(
-    st.sampled_from(["nofile", "nproc", "tasks"]), st.sampled_from([0.01, 0.5, 0.8, 1.0]), max_size=2
+    st.sampled_from(["nofile", "nproc", "tasks"]),
+    st.sampled_from([0.01, 0.5, 0.8, 1.0]),
+    max_size=2,
 )
 _MODES: st.SearchStrategy[Mode] = st.sampled_from(["enforce"] * 5 + ["observe"])
 
@@ -379,14 +422,26 @@ def _settings_specs(draw: st.DrawFn, path: str, units: list[str]) -> SettingsSpe
 
 
 @st.composite
-def policies(draw: st.DrawFn, *, files: int = 0, units: int = 0, limits: int = 0) -> Policy:
-    """A policy with at least so many files, units, and limits of each unit."""
+def policies(
+    draw: st.DrawFn, *, files: int = 0, units: int = 0, limits: int = 0, sysctls: int = 0
+) -> Policy:
+    """A policy with at least so many files, units, limits of each unit, and kernel parameters."""
     names = draw(st.lists(st.sampled_from([AGENT, OTHER]), unique=True, min_size=units))
     paths = draw(st.lists(st.sampled_from([HOME, ROOT, OPT, PATTERN]), unique=True, min_size=files))
     return policy(
         tuple(draw(_settings_specs(path, names)) for path in paths),
         tuple(draw(_service_specs(name, limits)) for name in names),
+        sysctls=draw(_sysctl_specs(sysctls)),
     )
+
+
+@st.composite
+def _sysctl_specs(draw: st.DrawFn, least: int) -> tuple[SysctlSpec, ...]:
+    """All of one mode, as a policy gives it."""
+    keys = draw(st.lists(st.sampled_from(SYSCTL_KEYS), unique=True, min_size=least))
+    mode = draw(_MODES)
+    values = st.sampled_from([value.replace("\t", " ") for value in SYSCTL_VALUES])
+    return tuple(sysctl_spec(key, draw(values), mode=mode) for key in keys)
 
 
 _USED = st.sampled_from([0, 4, 900, 3300, 60000])
@@ -404,7 +459,8 @@ def _hosts(draw: st.DrawFn, held: Policy, *, running: bool) -> FakeHost:
         _put_file(draw, host, path)
     for name in (AGENT, OTHER, BYSTANDER):
         _put_unit(draw, host, name, running=running)
-    del held
+    if held.sysctls:
+        _put_sysctls(draw, host)
     return host
 
 
@@ -422,6 +478,23 @@ def _put_file(draw: st.DrawFn, host: FakeHost, path: str) -> None:
         case "blocked":
             host.make_directory(path.rpartition("/")[0])
             host.blocked[path] = f"{path} is a FIFO"
+
+
+def _put_sysctls(draw: st.DrawFn, host: FakeHost) -> None:
+    for key in (*SYSCTL_KEYS, "vm.swappiness"):
+        state = draw(st.sampled_from(["free"] * 5 + ["gone", "read-only", "clamps", "refuses"]))
+        if state != "gone":
+            host.sysctls[key] = draw(st.sampled_from(SYSCTL_VALUES)) + "\n"
+        if state == "read-only":
+            host.read_only.add(key)
+        elif state in ("clamps", "refuses"):
+            host.bounds[key] = (5000, state)
+    for path in (SYSCTL_FILE, LATER_SYSCTLS, EARLIER_SYSCTLS):
+        if draw(st.integers(0, 2)) == 0:
+            host.write(path, draw(st.sampled_from(SYSCTL_TEXTS)), mode=0o644, uid=0)
+    if draw(st.integers(0, 9)) == 0:
+        host.make_directory(SYSCTL_FILE.rpartition("/")[0], 0, 0)
+        host.blocked[SYSCTL_FILE] = "/dev/null is a device"
 
 
 def _put_unit(draw: st.DrawFn, host: FakeHost, name: str, *, running: bool) -> None:
@@ -455,10 +528,16 @@ def _put_unit(draw: st.DrawFn, host: FakeHost, name: str, *, running: bool) -> N
 
 @st.composite
 def worlds(
-    draw: st.DrawFn, *, files: int = 0, units: int = 0, limits: int = 0, running: bool = False
+    draw: st.DrawFn,
+    *,
+    files: int = 0,
+    units: int = 0,
+    limits: int = 0,
+    sysctls: int = 0,
+    running: bool = False,
 ) -> World:
     """Any world with at least so much to hold."""
-    held = draw(policies(files=files, units=units, limits=limits))
+    held = draw(policies(files=files, units=units, limits=limits, sysctls=sysctls))
     host = draw(_hosts(held, running=running))
     host.told.clear()
     return World(held, host)
@@ -617,8 +696,59 @@ def _service_races(host: FakeHost, spec: ServiceSpec) -> list[Deed]:
     return [crashes(spec.unit), stops(spec.unit)]
 
 
+def _sysctl_holds(world: World, spec: Sysctl) -> bool:
+    host = world.host
+    entry = host.files.get(SYSCTL_FILE)
+    text = entry.data.decode() if entry else ""
+    if spec.value is None:
+        return f"\n{spec.key} =" not in text or not text.startswith(f"# {spec.header}\n")
+    wanted = "".join(f"{key} = {value}".rstrip() + "\n" for key, value in spec.entries)
+    live = host.sysctls.get(spec.key)
+    return (
+        live is not None
+        and live.split() == spec.value.split()
+        and text == f"# {spec.header}\n\n{wanted}"
+        and _wins(world, spec)
+    )
+
+
+def _wins(world: World, spec: Sysctl) -> bool:
+    """Whether no line behind our file says otherwise; patterns do not count against a key."""
+    later = world.host.files.get(LATER_SYSCTLS)
+    lines = later.data.decode().splitlines() if later and spec.value is not None else []
+    for line in lines:
+        key, equals, value = line.removeprefix("-").replace("/", ".").partition("=")
+        if key.strip() == spec.key and (not equals or value.split() != (spec.value or "").split()):
+            return False
+    return True
+
+
+def _sysctl_can(world: World, spec: Sysctl) -> bool:
+    host = world.host
+    if SYSCTL_FILE in host.blocked:
+        return False
+    if spec.value is None:
+        return True
+    live = host.sysctls.get(spec.key)
+    if live is None or not _wins(world, spec):
+        return False
+    most, _ = host.bounds.get(spec.key, (None, ""))
+    word = spec.value
+    is_beyond = most is not None and word.isdecimal() and int(word) > most
+    return live.split() == word.split() or not (spec.key in host.read_only or is_beyond)
+
+
+def _sysctl_races(host: FakeHost, spec: Sysctl) -> list[Deed]:
+    return [
+        sets(spec.key, "33"),
+        writes(SYSCTL_FILE, b"fs.nr_open = 3\n"),
+        removes(SYSCTL_FILE),
+    ]
+
+
 ROWS: Final[Mapping[str, Row]] = {
     "settings": Row(worlds(files=1), _settings_holds, _settings_can, _settings_races),
+    "sysctl": Row(worlds(sysctls=1), _sysctl_holds, _sysctl_can, _sysctl_races),
     "unit-dropin": Row(worlds(units=1, limits=1), _drop_in_holds, _drop_in_can, _drop_in_races),
     "process-limits": Row(
         worlds(units=1, limits=1, running=True), _process_holds, _process_can, _process_races
@@ -637,6 +767,7 @@ def ending(world: World) -> dict[str, Any]:
     owned = {spec.unit: spec.limits for spec in services if spec.mode == "enforce"}
     return {
         "files": {path: entry.data for path, entry in host.files.items()},
+        "sysctls": {key: text.split() for key, text in host.sysctls.items()},
         "units": {
             name: (
                 unit.active_state,

@@ -25,7 +25,6 @@ def shown(line: str) -> str:
         ("version = 1\n[setting.a]", '2:2: setting: unknown key; did you mean "settings"?'),
         ("version = 1\n[services.a]", '2:2: services: unknown key; did you mean "service"?'),
         ("version = 1\nfrobnicate = 1", "2:1: frobnicate: unknown key"),
-        ("version = 1\n[sysctl]", f"2:2: sysctl: unknown key; jada-configd {__version__} does not support [sysctl] yet"),
         ("version = 1\n[aws]", f"2:2: aws: unknown key; jada-configd {__version__} does not support [aws] yet"),
         ("version = 1\ndaemon = 1", "2:1: daemon: must be a table, not an integer"),
         ("version = 1\n[[settings]]", "2:3: settings: must be a table, not an array; an entry has a name: [settings.NAME]"),

@@ -4,6 +4,7 @@ from jada_configd.core.model import Resource
 from jada_configd.core.resources.logins import logins
 from jada_configd.core.resources.places import Scope, header, is_pattern
 from jada_configd.core.resources.settings import settings_files
+from jada_configd.core.resources.sysctls import sysctls
 from jada_configd.core.resources.units import DROP_IN, left_behind, service_of, units
 from jada_configd.core.seams import Reader
 from jada_configd.core.specs import DropIn, Policy, ProcessLimits, SettingsSpec
@@ -22,6 +23,7 @@ def resolve(
     told = [] if troubles is None else troubles
     return (
         *settings_files(policy, reader, told),
+        *sysctls(policy, reader, scope),
         *units(policy, reader, scope),
         *left_behind(policy, reader, scope, told),
         *logins(policy, reader, scope, told),

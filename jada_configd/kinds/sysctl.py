@@ -1,0 +1,246 @@
+"""A kernel parameter: what the kernel has, our line for the next boot, and what wins there.
+
+The three are fields of their own: a boot sets what the files say, whatever the kernel has now, and
+a later file of somebody else may say otherwise than ours (systemd-sysctl.service(8)).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jada_configd.core.actions import Action, RemoveFile, ReplaceFile, SetSysctl, digest
+from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value, same
+from jada_configd.core.plan import Plan
+from jada_configd.core.seams import (
+    Content,
+    FileFact,
+    Missing,
+    Reader,
+    SysctlFact,
+    Unreadable,
+)
+from jada_configd.core.specs import Sysctl
+from jada_configd.core.wording import escaped
+from jada_configd.formats.sysctl_lines import Line, normal, parse_sysctls, plain, render_sysctls
+from jada_configd.formats.sysctl_precedence import (
+    DIRECTORIES,
+    SUFFIX,
+    Setting,
+    files_in_order,
+    setting_of,
+)
+
+FILE_MODE = 0o644
+LIVE: Field = ("live",)
+FILE: Field = ("file",)
+BOOT: Field = ("boot",)
+_HEADER: Field = ("header",)
+_MASKED = "/dev/null is a device"  # a link there says that a file sets nothing (sysctl.d(5))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Our file as it was read, None where it cannot be, and the kernel's value where it was asked.
+
+    `is_whole`: what our file says of this key, and what else this resource looks at, is right.
+    """
+
+    file: Content | Missing | None
+    is_whole: bool
+    live: SysctlFact | None
+
+
+class SysctlKind:
+    """`sysctl:KEY`."""
+
+    name: ClassVar[str] = "sysctl"
+    noun: ClassVar[str] = "kernel parameter"
+    early: ClassVar[bool] = True
+    asks_manager: ClassVar[bool] = False
+    starts_jobs: ClassVar[bool] = False
+    moves_ceilings: ClassVar[bool] = True
+
+    def watches(self, spec: Sysctl) -> tuple[str, ...]:
+        """Our file. Of /proc/sys the kernel tells nothing: the sweep finds what changed there."""
+        return () if spec.path is None else (spec.path,)
+
+    def units(self, spec: Sysctl) -> tuple[str, ...]:
+        """None: no unit has a kernel parameter of its own."""
+        return ()
+
+    def desired(self, spec: Sysctl) -> Mapping[Field, Rule]:
+        """One value in the kernel, in our file and after a boot."""
+        if spec.value is None:
+            return {}
+        value = Exactly(plain(spec.value))
+        rules: dict[Field, Rule] = {LIVE: value} if spec.live else {}
+        if spec.path is not None:
+            rules |= {FILE: value, BOOT: value}
+            if spec.others is not None:
+                rules[_HEADER] = Exactly(spec.header)
+        return rules
+
+    def observe(self, spec: Sysctl, reader: Reader) -> Observed:
+        """What the kernel has, and what the files say."""
+        fact = None if spec.path is None else reader.read_file(spec.path)
+        if spec.value is None:
+            return _observe_left(spec, fact)
+        problems: list[str] = []
+        fields: dict[Field, Value] = {}
+        live = reader.sysctl(spec.key) if spec.live else None
+        if live is not None:
+            if live.text is not None:
+                fields[LIVE] = plain(live.text)
+            problems += _live_problems(spec, live)
+        file: Content | Missing | None = None
+        is_whole = True
+        if isinstance(fact, Unreadable):
+            problems.append(fact.problem)
+        elif fact is not None:
+            file = fact
+            lines = _lines(fact)
+            fields |= _file_fields(spec, fact, lines)
+            foreign = _foreign(spec, lines)
+            is_whole = not foreign and all(
+                same(fields.get(field, ""), rule.wanted(fields.get(field, "")))
+                for field, rule in self.desired(spec).items()
+                if field in (FILE, _HEADER)
+            )
+            if foreign:
+                problems.append(f"{spec.path} holds what the policy does not name: {foreign}")
+        if spec.path is not None:
+            problems += _boot(spec, fact, reader, fields)
+        problem = "; ".join(problems) or None
+        return Observed(fields, Evidence(file, is_whole, live), problem)
+
+    def plan(self, spec: Sysctl, drift: Drift, observed: Observed) -> Plan:
+        """The kernel's value where it can be set, and our file where it differs."""
+        evidence = observed.evidence
+        if not isinstance(evidence, Evidence):
+            return Plan(waits="somebody who removes what is in the way")
+        actions: list[Action] = []
+        live = evidence.live
+        if live is not None and spec.value is not None and _can_be_set(spec, live, observed):
+            actions.append(SetSysctl(spec.key, spec.value, live.text or ""))
+        if spec.path is not None and evidence.file is not None and not evidence.is_whole:
+            actions.append(_put(spec, spec.path, evidence.file))
+        return Plan(tuple(actions), waits=None if actions else "the kernel, or whoever sets it")
+
+
+def _observe_left(spec: Sysctl, fact: FileFact | None) -> Observed:
+    """A key that has left the policy: it has to leave our file, and the kernel keeps its value."""
+    if isinstance(fact, Unreadable):
+        return Observed({}, None, fact.problem)
+    # without our header the file is somebody else's by now
+    is_ours = isinstance(fact, Content) and fact.data.startswith(f"# {spec.header}\n".encode())
+    if fact is None or not is_ours or not _of_key(spec, _lines(fact)):
+        return Observed({}, Evidence(None, is_whole=True, live=None))
+    keeps = "; the running kernel keeps its value" if spec.live else ""
+    problem = f"its entry has left the policy{keeps}"
+    return Observed({}, Evidence(fact, is_whole=False, live=None), problem)
+
+
+def _live_problems(spec: Sysctl, live: SysctlFact) -> list[str]:
+    """What keeps the kernel's value from being read, or from being put right."""
+    if live.text is None:
+        return [live.problem or f"the kernel does not tell {spec.key}"]
+    if spec.value is None or same(plain(live.text), plain(spec.value)):
+        return []
+    if live.obstacle is not None:
+        return [live.obstacle]
+    if live.refused is not None and live.refused[0] == spec.value:
+        return [live.refused[1]]
+    return []
+
+
+def _can_be_set(spec: Sysctl, live: SysctlFact, observed: Observed) -> bool:
+    value = plain(spec.value or "")
+    differs = live.text is not None and not same(observed.fields[LIVE], value)
+    return differs and not _live_problems(spec, live)
+
+
+def _lines(fact: Content | Missing) -> list[Line]:
+    return [] if isinstance(fact, Missing) else parse_sysctls(_text(fact))
+
+
+def _text(fact: Content) -> str:
+    return fact.data.decode(errors="replace")
+
+
+def _of_key(spec: Sysctl, lines: Sequence[Line]) -> list[Line]:
+    key = normal(spec.key)
+    return [line for line in lines if line.key == key]
+
+
+def _file_fields(
+    spec: Sysctl, fact: Content | Missing, lines: Sequence[Line]
+) -> dict[Field, Value]:
+    fields: dict[Field, Value] = {}
+    ours = _of_key(spec, lines)
+    if ours and ours[-1].value is not None:
+        fields[FILE] = plain(ours[-1].value)
+    if isinstance(fact, Content) and spec.others is not None:
+        first = _text(fact).partition("\n")[0]
+        if first.startswith("# "):
+            fields[_HEADER] = first.removeprefix("# ")
+    return fields
+
+
+def _foreign(spec: Sysctl, lines: Sequence[Line]) -> str:
+    """The lines of our file that we would not write, but for keys that are on their way out."""
+    if spec.others is None:
+        return ""
+    known = {normal(key) for key in (*(key for key, _ in spec.entries), *spec.others)}
+    seen: set[str] = set()
+    foreign = []
+    for line in lines:
+        if line.key not in known or line.key in seen or line.value is None or line.lenient:
+            foreign.append(f"line {line.line}")
+        seen.add(line.key)
+    return ", ".join(foreign)
+
+
+def _boot(
+    spec: Sysctl,
+    ours: FileFact | None,
+    reader: Reader,
+    fields: dict[Field, Value],
+) -> list[str]:
+    """Takes down what a boot would set, and says who it is that says otherwise than our file."""
+    setting, problems = _setting_at_boot(spec, ours, reader)
+    if setting is not None and setting.value is not None:
+        fields[BOOT] = plain(setting.value)
+    if setting is None or setting.path == spec.path or FILE not in fields:
+        return problems
+    where = f"{escaped(setting.path)}:{setting.line}"
+    if setting.value is None:
+        return [*problems, f"{where} keeps the next boot from setting it"]
+    wanted = plain(spec.value or "")
+    if same(fields[BOOT], wanted) or not same(fields[FILE], wanted):
+        return problems
+    return [*problems, f"{where} sets it otherwise at the next boot"]
+
+
+def _setting_at_boot(
+    spec: Sysctl, ours: FileFact | None, reader: Reader
+) -> tuple[Setting | None, list[str]]:
+    found = [path for each in DIRECTORIES for path in reader.glob(f"{each}/*{SUFFIX}")]
+    files: list[tuple[str, list[Line]]] = []
+    problems = []
+    for path in files_in_order(found):
+        fact = ours if path == spec.path else reader.read_file(path)
+        if isinstance(fact, Content):
+            files.append((path, parse_sysctls(_text(fact))))
+        elif isinstance(fact, Unreadable) and fact.problem != _MASKED and path != spec.path:
+            problems.append(f"{escaped(path)} may set it at the next boot: {fact.problem}")
+    return setting_of(normal(spec.key), files), problems
+
+
+def _put(spec: Sysctl, path: str, fact: Content | Missing) -> Action:
+    """The whole file as it is to be, alike for all whose lines stand in it."""
+    if not spec.entries:
+        return RemoveFile(path, digest(fact.data if isinstance(fact, Content) else b""))
+    content = render_sysctls(spec.header, spec.entries).encode()
+    if isinstance(fact, Missing):
+        return ReplaceFile(path, content, FILE_MODE, -1, -1, None, make_directories=True)
+    return ReplaceFile(path, content, FILE_MODE, fact.uid, fact.gid, digest(fact.data))
