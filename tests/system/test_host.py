@@ -171,8 +171,10 @@ class Runner:
 @pytest.fixture
 def runner(machine: None) -> Iterator[Runner]:
     script = """
-        import time
+        import signal, time
         from tests.system.host import Host
+        # A shell starts what runs in its background with SIGINT ignored, and that is inherited.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with Host.boot() as host:
             print(host._keeper.pid, host.pid, flush=True)
             time.sleep(60)
