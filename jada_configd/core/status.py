@@ -21,6 +21,7 @@ _WORST_FIRST: Final[tuple[State, ...]] = (
     "in-sync",
 )
 LATENCIES_KEPT = 512
+GONE_AFTER_NS: Final = 60_000_000_000  # a problem that is back sooner was never gone
 FIELDS_NAMED = 3  # in one line; all of them stand in --json
 
 
@@ -74,6 +75,17 @@ class _Entry:
     report: Report
     since: str
     corrections: int = 0
+    trouble: str | None = None  # the last problem that came without a change of a field,
+    trouble_ns: int = 0  # and when it was last seen
+
+    def comes_and_goes(self, report: Report) -> bool:
+        """Whether it says again what it said a moment ago, as a service in a crash loop does."""
+        if report.problem is None or report.drift.changes or state_of(report) == "correcting":
+            return False
+        again = report.problem == self.trouble
+        again = again and report.detected_ns < self.trouble_ns + GONE_AFTER_NS
+        self.trouble, self.trouble_ns = report.problem, report.detected_ns
+        return again
 
 
 @dataclass(slots=True)
@@ -123,6 +135,7 @@ class Board:
         elif state_of(entry.report) != state_of(report):
             entry.since = now
         entry.report = report
+        news = not entry.comes_and_goes(report) and news
         if report.result == "corrected":
             entry.corrections += 1
             self.counters.corrections += 1

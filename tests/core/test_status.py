@@ -21,6 +21,7 @@ FILE = ResourceId("settings", "/home/ubuntu/.claude/settings.json")
 AGENT = ResourceId("service", "jada-agent.service")
 LIMITS = ResourceId("unit-dropin", "jada-agent.service")
 NOUNS = {"settings": "file", "unit-dropin": "file", "process-limits": "", "service": "service"}
+SECOND_NS = 1_000_000_000
 MODEL = Change(("model",), "haiku", "sonnet")
 
 
@@ -181,6 +182,35 @@ NEWS: list[tuple[Report, Report, bool]] = [
 def test_what_is_news(first: Report, then: Report, *, news: bool) -> None:
     held = board(first)
     assert held.take(then, "later") == news
+
+
+def test_a_service_that_crashes_and_crashes_is_news_once() -> None:
+    """Between two crashes it runs for a moment, and is started."""
+    held = Board(NOUNS)
+    crashes = "jada-agent.service has failed (exit-code) and is started again and again"
+    failed = [
+        report("drifted", AGENT, problem=crashes, detected_ns=second * SECOND_NS)
+        for second in (1, 2, 3, 62, 123)
+    ]
+    starting = report("waiting", AGENT, problem="is activating", again_ns=1)
+    told = []
+    for each in failed:
+        told.append(held.take(each, "t"))
+        held.take(starting, "t")
+        held.take(report("in-sync", AGENT), "t")
+    assert told == [True, False, False, False, True]
+    other = report("drifted", AGENT, problem="is masked", detected_ns=124 * SECOND_NS)
+    assert held.take(other, "t")
+    again = report("drifted", AGENT, problem=crashes, detected_ns=125 * SECOND_NS)
+    assert held.take(again, "t")
+
+
+def test_a_field_that_drifts_and_drifts_is_news_each_time() -> None:
+    held = Board(NOUNS)
+    for second in (1, 2):
+        drifted = report("reported", FILE, MODEL, detected_ns=second * SECOND_NS)
+        assert held.take(drifted, "t")
+        held.take(report("in-sync"), "t")
 
 
 def test_the_first_report_of_a_resource_is_news() -> None:

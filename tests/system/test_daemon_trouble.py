@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.system.agents import Agent
 from tests.system.daemons import POLICY, UNIT, Daemon, holds
 from tests.system.host import Host, eventually
 
@@ -159,3 +160,20 @@ def test_a_run_time_directory_that_went_with_the_unit_hides_no_daemon_in_the_for
     assert any("another instance runs on this host" in each for each in said)
     foreground.stop()
     daemon.settles(within=3)
+
+
+def test_a_service_in_a_crash_loop_is_told_of_once(host: Host) -> None:
+    """However often it crashes; and once more when something else is wrong with it."""
+    host.write(SETTINGS, GOOD, owner="ubuntu")
+    agent = Agent.install(host)
+    agent.start()
+    policy = RULES.replace("absent", 'services = ["jada-agent.service"]\nabsent')
+    Daemon.install(host, policy).settles()
+    loop = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=100ms\n"
+    host.write(f"/etc/systemd/system/{agent.unit}.d/loop.conf", loop)
+    agent.switch({"AGENT_EXIT": "3"})
+    host.sh(f"systemctl daemon-reload; systemctl restart {agent.unit}", check=False)
+    holds(lambda: int(host.show(agent.unit, "NRestarts")["NRestarts"]) >= 8, within=10)
+    records = host.journal(f"--unit={UNIT}", "JADA_EVENT=drift")
+    assert [record["JADA_RESOURCE"] for record in records] == [f"service:{agent.unit}"]
+    assert "started again and again" in records[0]["MESSAGE"]
