@@ -191,6 +191,11 @@ def test_without_a_service_manager_nobody_can_tell_of_units(machine: Machine) ->
         machine.reader.unit("jada-agent.service")
 
 
+def test_without_a_service_manager_nobody_can_tell_of_a_units_limits(machine: Machine) -> None:
+    with pytest.raises(ManagerGone):
+        machine.reader.limit_lines("jada-agent.service")
+
+
 def test_last_good_content_is_that_of_its_resource(machine: Machine) -> None:
     assert machine.reader.last_good(f"settings:{PATH}") is None
     machine.remember(f"settings:{PATH}", b"old")

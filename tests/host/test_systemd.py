@@ -281,6 +281,13 @@ def test_the_manager_of_a_user_is_known_where_a_route_tells_it(world: World) -> 
     systemd.close()
 
 
+def test_the_manager_tells_of_itself_or_nobody_does(systemd: Systemd, world: World) -> None:
+    assert systemd.manager().limits == {"nofile": (1024, 4096)}
+    world.problems["first", "manager"] = Declined("org.x.Denied", "you may not")
+    with pytest.raises(ManagerGone, match="systemd does not tell of itself: you may not"):
+        systemd.manager()
+
+
 def test_the_manager_of_the_system_is_pid_1_and_nobody_is_asked(
     systemd: Systemd, world: World
 ) -> None:

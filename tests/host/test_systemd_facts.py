@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 from jada_configd.core.limits import LIMITS
 from jada_configd.core.seams import UnitFact
 from jada_configd.host.manager.unit_facts import (
+    MANAGER_SHOWN,
     SHOWN,
+    ManagerFact,
     UnitLook,
     is_unit_name,
     job_path,
     job_result,
     look_from_properties,
     look_from_show,
+    manager_from_properties,
+    manager_from_show,
     unit_path,
 )
 
@@ -120,6 +124,34 @@ WORDS = st.text(st.sampled_from("abcXYZ019/-_.@\\'\"$"), min_size=1)
 def test_both_tongues_say_the_same() -> None:
     assert look_from_properties("other.service", PROPERTIES) == LOOK
     assert look_from_show("other.service", SHOW) == LOOK
+
+
+def test_both_tongues_say_the_same_of_the_manager() -> None:
+    properties: dict[str, tuple[str, Any]] = {
+        "UnitPath": ("as", ["/etc/systemd/system", "/run/a b"]),
+        "DefaultLimitNOFILE": ("t", 524288),
+        "DefaultLimitNOFILESoft": ("t", 1024),
+        "DefaultLimitCORE": ("t", INFINITY),
+        "DefaultLimitCORESoft": ("t", 0),
+        "DefaultLimitNPROC": ("s", "nonsense"),
+        "DefaultTasksMax": ("t", 5),
+        "Environment": ("as", ["A=1"]),
+    }
+    text = """\
+UnitPath=/etc/systemd/system "/run/a b"
+DefaultLimitNOFILE=524288
+DefaultLimitNOFILESoft=1024
+DefaultLimitCORE=infinity
+DefaultLimitCORESoft=0
+"""
+    told = ManagerFact(
+        {"nofile": (1024, 524288), "core": (0, None)}, ("/etc/systemd/system", "/run/a b")
+    )
+    assert manager_from_properties(properties) == told
+    assert manager_from_show(text) == told
+    assert {line.partition("=")[0] for line in text.splitlines()} <= set(MANAGER_SHOWN)
+    assert manager_from_properties({"UnitPath": ("s", "x")}) == ManagerFact({}, ())
+    assert manager_from_show("") == ManagerFact({}, ())
 
 
 def test_drop_ins_with_strange_names_are_read_as_systemctl_writes_them() -> None:

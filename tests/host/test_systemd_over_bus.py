@@ -16,7 +16,7 @@ from jada_configd.host.manager.routes import (
     UnitsReloaded,
 )
 from jada_configd.host.manager.systemd_bus import SystemdBus
-from jada_configd.host.manager.unit_facts import unit_path
+from jada_configd.host.manager.unit_facts import ManagerFact, unit_path
 from tests.host.fake_bus import CLIENT, MANAGER, FakeBus
 
 A = "a.service"
@@ -47,6 +47,16 @@ def heard(route: SystemdBus, fake: FakeBus) -> list[Event]:
 
 def rules(fake: FakeBus, member: str = "AddMatch") -> list[str]:
     return [body[0] for name, body in fake.calls if name == member]
+
+
+def test_the_manager_is_asked_for_what_it_gives(route: SystemdBus, fake: FakeBus) -> None:
+    fake.units["systemd1"] = {
+        "UnitPath": ("as", ["/etc/systemd/system"]),
+        "DefaultLimitNOFILE": ("t", 5),
+        "DefaultLimitNOFILESoft": ("t", 4),
+    }
+    assert route.manager(5) == ManagerFact({"nofile": (4, 5)}, ("/etc/systemd/system",))
+    assert fake.calls[-1] == ("GetAll", ("org.freedesktop.systemd1.Manager",))
 
 
 def test_it_subscribes_once_and_hears_of_reloads_and_of_the_end(

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from jada_configd.host.manager.routes import Declined, Event, Gone, Silent, UnitsReloaded
+from jada_configd.host.manager.routes import (
+    Declined,
+    Event,
+    Gone,
+    Silent,
+    UnitChanged,
+    UnitsReloaded,
+)
 from jada_configd.host.manager.systemctl import Systemctl
 
 A = "a.service"
@@ -131,6 +138,58 @@ def test_a_reload_that_does_not_end_is_given_up(
     later = time.monotonic_ns() + 91_000_000_000
     monkeypatch.setattr(time, "monotonic_ns", lambda: later)
     assert route.events() == [UnitsReloaded("systemctl daemon-reload does not come to an end")]
+
+
+def test_a_followed_unit_that_is_not_as_it_was_is_found_by_polling(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    route = Systemctl(user=True, seconds=5)
+    beside(script, "shown").write_text("MainPID=7\n\nMainPID=8\n\nMainPID=0\n")
+    route.follow({A: A, "b.service": "b.service", "c.service": "c.service"}, 5)
+    due_ns = route.poll_due()
+    assert due_ns is not None
+    assert due_ns <= time.monotonic_ns()
+    assert route.events() == [], "how they are now is no change"
+    assert calls(script)[-1].startswith("--user show --property=MainPID,")
+    assert calls(script)[-1].endswith(f" -- {A} b.service c.service")
+    beside(script, "shown").write_text("MainPID=9\n\nMainPID=8\n\nMainPID=1\n")
+    assert route.events() == [], "not yet"
+    for later_ns, events in ((6, [UnitChanged(A), UnitChanged("c.service")]), (12, [])):
+        now_ns = due_ns + later_ns * 1_000_000_000
+        monkeypatch.setattr(time, "monotonic_ns", lambda now_ns=now_ns: now_ns)
+        assert route.events() == events
+        assert (route.poll_due() or 0) > now_ns
+
+
+def test_units_are_not_looked_at_while_systemd_reads_them_nor_where_nobody_answers(
+    script: Path,
+) -> None:
+    route = Systemctl(user=False, seconds=5)
+    route.follow({A: A}, 5)
+    beside(script, "slow").touch()
+    route.begin_reload(5)
+    assert route.events() == []
+    assert (route.poll_due() or 0) > time.monotonic_ns()
+    assert ended(route) == [UnitsReloaded()]
+    assert not any("MainPID" in call for call in calls(script)[:-1])
+    beside(script, "shown").write_text("one\n\ntwo\n")  # which is which cannot be told
+    route.follow({A: A}, 5)
+    assert route.events() == []
+    script.write_text("#!/bin/sh\nexit 1\n")
+    route.follow({A: A}, 5)
+    with pytest.raises(Gone):
+        route.events()
+
+
+def test_what_the_manager_says_of_itself_is_asked_for(script: Path) -> None:
+    beside(script, "shown").write_text(
+        "UnitPath=/etc/systemd/system /run/systemd/system\n"
+        "DefaultLimitNOFILE=524288\nDefaultLimitNOFILESoft=1024\n"
+        "DefaultLimitCORE=infinity\nDefaultLimitCORESoft=0\n"
+    )
+    fact = Systemctl(user=False, seconds=5).manager(5)
+    assert fact.limits == {"nofile": (1024, 524288), "core": (0, None)}
+    assert fact.unit_path == ("/etc/systemd/system", "/run/systemd/system")
 
 
 def test_to_close_leaves_nothing_behind(script: Path) -> None:

@@ -1,6 +1,7 @@
 """systemd through `systemctl`, where neither the bus nor the private socket can be had.
 
-It tells nothing by itself: what was started is polled, by `events` when `poll_due` says.
+It tells nothing by itself: what was started, and units that are followed, are polled, by `events`
+when `poll_due` says.
 """
 
 import os
@@ -11,7 +12,14 @@ from collections.abc import Mapping
 from typing import IO, Final
 
 from jada_configd.core.actions import How
-from jada_configd.host.manager.routes import Declined, Event, Gone, Silent, UnitsReloaded
+from jada_configd.host.manager.routes import (
+    Declined,
+    Event,
+    Gone,
+    Silent,
+    UnitChanged,
+    UnitsReloaded,
+)
 from jada_configd.host.manager.unit_facts import (
     MANAGER_SHOWN,
     SHOWN,
@@ -28,6 +36,13 @@ _VERBS: Final[Mapping[How, str]] = {
     "reload-or-restart": "try-reload-or-restart",
 }
 _POLL_NS: Final = 100_000_000
+_UNITS_NS: Final = 5_000_000_000  # between two looks at the units; each is a process of some 10 ms
+_UNITS_SECONDS: Final = 2.0
+# What is another once a unit has another main process, or another state.
+_CHANGES: Final = (
+    "MainPID", "ActiveState", "SubState", "ExecMainStartTimestampMonotonic",
+    "StateChangeTimestampMonotonic",
+)  # fmt: skip
 _RELOAD_NS: Final = 90_000_000_000  # as long as systemctl itself waits for an answer
 _SAID_BYTES: Final = 4096
 
@@ -44,6 +59,9 @@ class Systemctl:
         self._reload_said: IO[bytes] | None = None
         self._reload_until_ns = 0
         self._poll_ns: int | None = None
+        self._units: tuple[str, ...] = ()
+        self._units_ns = 0
+        self._known: dict[str, str] = {}  # what was said of each at the last look
         self._run("show", "--property=Version", seconds=seconds)
 
     # ---- calls
@@ -80,7 +98,10 @@ class Systemctl:
         self._reload_until_ns = time.monotonic_ns() + _RELOAD_NS
 
     def follow(self, aliases: Mapping[str, str], seconds: float) -> None:
-        """Nothing is told of units."""
+        """Look at these units from now on; how they are now is what the next look is held to."""
+        self._units = tuple(aliases)
+        self._units_ns = time.monotonic_ns()
+        self._known = {name: said for name, said in self._known.items() if name in aliases}
 
     def manager(self, seconds: float) -> ManagerFact:
         """What the manager says of itself."""
@@ -105,11 +126,16 @@ class Systemctl:
         """Nothing becomes readable."""
 
     def poll_due(self) -> int | None:
-        """When the daemon-reload is to be looked at."""
-        return self._poll_ns
+        """When the daemon-reload, or the units, are to be looked at."""
+        if self._reload is not None or not self._units:  # it does not answer till it has read them
+            return self._poll_ns
+        return self._units_ns
 
     def events(self) -> list[Event]:
-        """The end of a daemon-reload."""
+        """The end of a daemon-reload, and the units that are not as they were. Raises `Gone`."""
+        return [*self._reloaded(), *self._changed()]
+
+    def _reloaded(self) -> list[Event]:
         now_ns = time.monotonic_ns()
         if self._reload is None or self._poll_ns is None or now_ns < self._poll_ns:
             return []
@@ -118,6 +144,25 @@ class Systemctl:
             self._poll_ns = now_ns + _POLL_NS
             return []
         return [UnitsReloaded(self._ended(status))]
+
+    def _changed(self) -> list[Event]:
+        if not self._units or time.monotonic_ns() < self._units_ns or self._reload is not None:
+            return []
+        wanted = f"--property={','.join(_CHANGES)}"
+        try:
+            said = self._run("show", wanted, "--", *self._units, seconds=_UNITS_SECONDS)
+        except Silent as error:
+            raise Gone(str(error)) from error
+        self._units_ns = time.monotonic_ns() + _UNITS_NS
+        blocks = said.strip("\n").split("\n\n")
+        if len(blocks) != len(self._units):
+            return []
+        before, self._known = self._known, dict(zip(self._units, blocks, strict=True))
+        return [
+            UnitChanged(name)
+            for name, block in self._known.items()
+            if before.get(name, block) != block
+        ]
 
     def close(self) -> None:
         """Forget what is under way."""
