@@ -137,7 +137,8 @@ def render(header: str, lines: Iterable[tuple[str, str, tuple[LimitValue, LimitV
         for side, value in sides:
             line = f"{domain} {side} {item} {_word(item, value)}"
             read = parse(line)
-            if len(read) != 1 or (read[0].domain, read[0].value) != (domain, value):
+            said = [(each.domain, each.item, each.value) for each in read if not each.problem]
+            if said != [(domain, item, value)]:
                 raise ValueError(f"limits.conf cannot say {item} of {domain!r} so")
             text.append(line)
     return "\n".join(text) + "\n"

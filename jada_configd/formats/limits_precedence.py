@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from jada_configd.core.seams import Content, Reader
 from jada_configd.formats.limits_conf import Line, ids
 
 MAIN_FILE: Final = "/etc/security/limits.conf"
@@ -106,6 +107,15 @@ class Accounts:
             is_range = rank(domain) == 0 and theirs is not None and mine is not None
             return is_range and _overlap(theirs, mine)
         return True
+
+
+def accounts_of(reader: Reader) -> Accounts:
+    """Those of this host's own files; a directory service may know more."""
+    texts = []
+    for path in ("/etc/passwd", "/etc/group"):
+        fact = reader.read_file(path)
+        texts.append(fact.data.decode(errors="replace") if isinstance(fact, Content) else "")
+    return Accounts.parse(*texts)
 
 
 def _within(number: int, ends: tuple[int, int | None]) -> bool:

@@ -16,7 +16,14 @@ from jada_configd.core.seams import Content, LimitPair, LimitValue, Missing, Rea
 from jada_configd.core.specs import LoginLimits
 from jada_configd.core.wording import count, escaped
 from jada_configd.formats.limits_conf import Line, parse, render
-from jada_configd.formats.limits_precedence import DIRECTORY, Accounts, beats, rank, same_limit
+from jada_configd.formats.limits_precedence import (
+    DIRECTORY,
+    Accounts,
+    accounts_of,
+    beats,
+    rank,
+    same_limit,
+)
 
 FILE_MODE: Final = 0o644
 _HEADER: Final[Field] = ("header",)
@@ -93,7 +100,7 @@ class LoginLimitsKind:
         if strays:
             named = ", ".join(dict.fromkeys(strays))
             return Observed(fields, evidence, f"holds what the policy does not name: {named}")
-        accounts = _accounts(reader)
+        accounts = accounts_of(reader)
         wins, partly = _others(spec, reader, accounts)
         problem = _beyond(spec) or _counted(wins, "sets limits after us")
         notes = "; ".join(_notes(spec, accounts, partly)) if problem is None else None
@@ -162,14 +169,6 @@ def _strays(spec: LoginLimits, lines: list[Line]) -> Iterator[str]:
                 yield f"line {line.line}"
         elif line.domain == spec.domain and line.item not in known:
             yield f"line {line.line}"
-
-
-def _accounts(reader: Reader) -> Accounts:
-    texts = []
-    for path in ("/etc/passwd", "/etc/group"):
-        fact = reader.read_file(path)
-        texts.append(fact.data.decode(errors="replace") if isinstance(fact, Content) else "")
-    return Accounts.parse(*texts)
 
 
 def _others(spec: LoginLimits, reader: Reader, accounts: Accounts) -> tuple[list[str], list[str]]:

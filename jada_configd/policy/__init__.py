@@ -9,10 +9,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from jada_configd import __version__
+from jada_configd.core.login_items import SINGLE
 from jada_configd.core.specs import Policy
 from jada_configd.policy.files import read, revision, revision_of, sources, texts
 
-__all__ = ["Loading", "bypass_warnings", "load", "load_plain", "revision", "schema", "sources"]
+__all__ = [
+    "Loading",
+    "bypass_warnings",
+    "load",
+    "load_plain",
+    "login_warnings",
+    "revision",
+    "schema",
+    "sources",
+]
 
 BYPASS_FLAG: Final = "--dangerously-skip-permissions"
 
@@ -109,6 +119,25 @@ def bypass_warnings(
         for unit, place in policy.bypasses
         if any(BYPASS_FLAG in _words(command) for command in commands_of(unit))
     ]
+
+
+def login_warnings(policy: Policy, user_of: Callable[[str], str | None]) -> list[str]:
+    """Warnings where somebody has limits at a login that a service of the same user has not.
+
+    `user_of` gives the user as whom a unit runs, None where that is not known.
+    """
+    logins = {spec.domain: spec for spec in policy.logins if spec.limits.keys() - SINGLE}
+    found = []
+    for service in policy.services if logins else ():
+        spec = logins.get(user_of(service.unit) or "")
+        lacking = sorted(spec.limits.keys() - SINGLE - service.limits.keys()) if spec else []
+        if spec is not None and lacking:
+            found.append(
+                f"{spec.origin}: login.{spec.domain}: warning: {service.unit} runs as "
+                f"{spec.domain}, and login limits never reach a service; "
+                f'service."{service.unit}".limits has no {", ".join(lacking)}'
+            )
+    return found
 
 
 def _words(command: Sequence[str]) -> Iterator[str]:

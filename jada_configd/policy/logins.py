@@ -49,9 +49,7 @@ def domain(text: str) -> str:
 def _check_range(name: str, sign: str) -> None:
     found = _RANGE.fullmatch(name)
     if found is None or name == ":":
-        raise ValueError(
-            'has a colon and is no range of ids, such as "1000:1999", "1000:", ":1000"'
-        )
+        raise ValueError('has a colon and is no range of ids, such as "1000:1999" or "1000:"')
     least, most = (int(each or 0) for each in found.groups())
     if max(least, most) > ID_MOST:
         raise ValueError(f"has an id above {ID_MOST}, the highest there is")

@@ -58,9 +58,11 @@ def _reachable(pair: "Pair", info: ValidationInfo) -> "Pair":
 
 
 def _loginable(pair: "Pair", info: ValidationInfo) -> "Pair":
+    name = info.field_name or ""
+    limit = LoginLimits.model_fields[name].alias or name
     for word in (pair.soft, pair.hard):
-        values.check_reach(info.field_name or "", word)
-        logins.check_limit(info.field_name or "", word)
+        values.check_reach(limit, word)
+        logins.check_limit(limit, word)
     return pair
 
 
@@ -329,15 +331,15 @@ class Policy(Table):
     service: dict[UnitName, Service] = Field(
         default={}, description='Units, each under its name in quotes: [service."X.service"].'
     )
-    sysctl: dict[str, Any] = Field(
-        default={},
-        description='Kernel parameters by their key in quotes: "fs.nr_open" or "fs/nr_open".',
-        json_schema_extra=sysctls.SCHEMA,
-    )
     login: dict[DomainName, Login] = Field(
         default={},
         description='Limits of logins, each under its domain of limits.conf(5): a user, "@group", '
         '"*", "%", "%group" or a range of ids.',
+    )
+    sysctl: dict[str, Any] = Field(
+        default={},
+        description='Kernel parameters by their key in quotes: "fs.nr_open" or "fs/nr_open".',
+        json_schema_extra=sysctls.SCHEMA,
     )
 
 
