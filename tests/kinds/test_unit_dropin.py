@@ -10,7 +10,7 @@ from jada_configd.core.limits import directive, limit_text
 from jada_configd.core.model import ABSENT, Change, Drift, Observed
 from jada_configd.core.plan import Plan
 from jada_configd.core.resources import header
-from jada_configd.core.seams import LimitPair
+from jada_configd.core.seams import Content, LimitPair
 from jada_configd.core.specs import DropIn
 from jada_configd.kinds.unit_dropin import DropInKind
 from tests.fake_host import FakeHost, Unit, named
@@ -218,6 +218,101 @@ def test_an_earlier_drop_in_of_somebody_else_does_not_matter(host: FakeHost) -> 
     host.write(drop_in(AGENT, "override.conf"), b"[Service]\nLimitNPROC=5\n")
     host.finish_reload()
     assert not look(host)[1]
+
+
+@pytest.mark.parametrize("name", ["somebody.conf", LATER])
+def test_an_edit_that_brings_nothing_of_ours_is_told_and_left_pending(
+    host: FakeHost, name: str
+) -> None:
+    host.write(drop_in(AGENT, name), b"[Service]\nEnvironment=A=b\n")
+    observed, drift, _ = look(host)
+    assert not drift
+    assert observed.note == (
+        f"the files of {AGENT} have changed since systemd read them; "
+        "`systemctl daemon-reload` has it read"
+    )
+
+
+def test_an_edit_that_would_override_ours_is_told_before_it_does(host: FakeHost) -> None:
+    later = drop_in(AGENT, LATER)
+    host.write(later, b"[Service]\nLimitNPROC=5\n")
+    observed, drift, _ = look(host)
+    assert not drift
+    assert observed.note == (
+        f"the files of {AGENT} have changed since systemd read them; "
+        f"a `systemctl daemon-reload` would bring LimitNPROC=5 in {later}:2"
+    )
+
+
+def test_units_are_read_again_where_that_brings_ours_whoever_made_the_edit(
+    host: FakeHost,
+) -> None:
+    later = drop_in(AGENT, LATER)
+    host.write(later, b"[Service]\nLimitNPROC=5\n")
+    host.finish_reload()
+    host.write(later, b"[Service]\nLimitNPROC=8192\n")
+    _, drift, plan = look(host)
+    assert fields(drift) == {"systemd/LimitNPROC": ("5", "8192")}
+    assert drift.problem is None
+    assert plan.actions == (ReloadUnits(),)
+
+
+def test_units_are_not_read_again_where_a_later_line_would_still_win(host: FakeHost) -> None:
+    later = drop_in(AGENT, LATER)
+    host.write(later, b"[Service]\nLimitNPROC=5\n")
+    host.finish_reload()
+    host.write(drop_in(AGENT, "x.conf"), b"[Service]\nEnvironment=A=b\n")
+    _, drift, plan = look(host)
+    assert drift.problem is not None
+    assert f"{later}:2, which is read after our drop-in" in drift.problem
+    assert plan.actions == ()
+
+
+def test_of_two_limits_the_one_that_a_reload_brings_is_brought_and_the_other_told(
+    host: FakeHost,
+) -> None:
+    later = drop_in(AGENT, LATER)
+    host.write(later, b"[Service]\nLimitNPROC=5\nLimitNOFILE=6\n")
+    host.finish_reload()
+    host.write(later, b"[Service]\nLimitNPROC=5\n")
+    _, drift, plan = look(host)
+    assert drift.problem is not None
+    assert drift.problem.startswith("systemd gives LimitNPROC=5; asked: LimitNPROC=5 in ")
+    assert plan.actions == (ReloadUnits(),)
+
+
+def test_one_of_our_name_elsewhere_masks_ours_and_no_reload_helps(host: FakeHost) -> None:
+    masking = f"/etc/systemd/system.control/{AGENT}.d/zz-jada-configd.conf"
+    host.units[AGENT].loaded = {"nofile": (1, 2)}
+    fact = replace(host.unit(AGENT), drop_ins=(masking,), need_daemon_reload=False)
+    host.unit = lambda _: fact  # type: ignore[assignment,method-assign]
+    _, drift, plan = look(host)
+    assert drift.problem is not None
+    assert f"our drop-in is masked by {masking}" in drift.problem
+    assert plan.actions == ()
+
+
+def test_ours_is_known_under_its_own_path_behind_a_link(host: FakeHost) -> None:
+    later = drop_in(AGENT, LATER)
+    host.write(later, b"[Service]\nLimitNPROC=5\n")
+    host.finish_reload()
+    content = host.read_file(PATH)
+    assert isinstance(content, Content)
+    real = "/srv/units/zz-jada-configd.conf"
+    read = {PATH: replace(content, target=real)}
+    plain_read, fact = host.read_file, replace(host.unit(AGENT), drop_ins=(real, later))
+    host.read_file = lambda path: read.get(path) or plain_read(path)  # type: ignore[method-assign]
+    host.unit = lambda _: fact  # type: ignore[assignment,method-assign]
+    problem = look(host)[1].problem
+    assert problem is not None
+    assert "is read after our drop-in" in problem
+
+
+def test_one_that_has_to_go_reads_no_edit_of_somebody_elses(host: FakeHost) -> None:
+    host.unlink(PATH)
+    host.finish_reload()
+    host.write(drop_in(AGENT, LATER), b"[Service]\nLimitNPROC=5\n")
+    assert not look(host, GONE)[1]
 
 
 @pytest.mark.parametrize("load_state", ["masked", "not-found"])
