@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from jada_configd.core.seams import Use
 
@@ -46,6 +46,8 @@ def same(one: Value, other: Value) -> bool:
 
     NaN, which no file can hold, is itself: what is compared with itself is the same.
     """
+    if isinstance(one, str):
+        return isinstance(other, str) and one == other
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):
@@ -57,8 +59,7 @@ def same(one: Value, other: Value) -> bool:
     return type(one) is type(other) and one == other
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ResourceId:
+class ResourceId(NamedTuple):  # a tuple, because it is the key of most that a pass looks up
     """The name of one thing that is held; the only thing ever queued."""
 
     kind: str

@@ -16,7 +16,7 @@ from jada_configd.formats.json_scan import (
     read,
     scan,
 )
-from jada_configd.formats.json_style import Layout, Style, margin_at
+from jada_configd.formats.json_style import Layout, Style, margin_at, scalar
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -99,14 +99,14 @@ def _aligned(have: list[Json], want: list[Json]) -> list[int | tuple[Json]]:
 class _Editor:
     """One edit of one text. Places are bytes: the text is the data as Latin-1 (see `scan`)."""
 
-    __slots__ = ("_data", "_root", "_splices", "_style", "_text")
+    __slots__ = ("_data", "_known_style", "_root", "_splices", "_text")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._text = data.decode("latin-1")
         start = len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0
         self._root = scan(data, self._text, next_ink(self._text, start))
-        self._style = Style.of(self._text, self._root)
+        self._known_style: Style | None = None
         self._splices: list[tuple[int, int, str]] = []
 
     def splices_for(self, branch: Branch) -> list[tuple[int, int, str]]:
@@ -228,6 +228,9 @@ class _Editor:
 
     def _replace(self, start: int, end: int, value: Json, *, roomy: bool) -> None:
         """Put a new value in place, over lines where the old one was or one line has room."""
+        if not isinstance(value, dict | list):
+            self._splice(start, end, scalar(value))
+            return
         opening = self._text[start]
         if opening in "[{" and self._text[next_ink(self._text, start + 1)] not in "]}":
             roomy = self._text.find("\n", start, end) >= 0
@@ -238,6 +241,13 @@ class _Editor:
         """Whether a member begins on a line of its own."""
         before = container.members[index - 1].end if index else container.start
         return self._text.find("\n", before, container.members[index].start) >= 0
+
+    @property
+    def _style(self) -> Style:
+        """Found out where it is needed: one scalar in another's place is written in no style."""
+        if self._known_style is None:
+            self._known_style = Style.of(self._text, self._root)
+        return self._known_style
 
     def _splice(self, start: int, end: int, text: str) -> None:
         if text or start < end:

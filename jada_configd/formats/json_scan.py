@@ -10,8 +10,9 @@ import json
 import math
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import NamedTuple, NoReturn, TypeAlias
 
 from jada_configd.core.model import Json
@@ -60,20 +61,29 @@ def _whole_number(digits: str) -> int | Digits:
 
 
 _quick = json.JSONDecoder(object_pairs_hook=Pairs, parse_constant=_refuse)
+_quick_value = _quick.scan_once  # type: ignore[attr-defined]
 _patient = json.JSONDecoder(
     object_pairs_hook=Pairs, parse_constant=_refuse, parse_int=_whole_number
 )
-_passer = json.JSONDecoder(parse_int=len)  # its values are thrown away
+# The scanner itself, without decode() around it: this is done for each member.
+_pass_value = json.JSONDecoder(parse_int=len).scan_once  # type: ignore[attr-defined]
+_pass_between: Callable[[str, int], re.Match[str]]
+_pass_between = re.compile(r"[ \t\n\r]*+[:,]?[ \t\n\r]*+").match  # type: ignore[assignment]
 
 
 def read(text: str) -> Node:
     """The value of a whole text; raises `json.JSONDecodeError` or `Constant`."""
     try:
-        return _quick.decode(text)  # type: ignore[no-any-return]
+        node, end = _quick_value(text, next_ink(text, 0))
+        if next_ink(text, end) == len(text):
+            return node  # type: ignore[no-any-return]
+    except StopIteration:
+        pass  # there is no value; decode() says so
     except json.JSONDecodeError:
         raise
     except ValueError:  # a number longer than int() takes
         return _patient.decode(text)  # type: ignore[no-any-return]
+    return _quick.decode(text)  # type: ignore[no-any-return]
 
 
 def plain(node: Node) -> Json:
@@ -176,13 +186,11 @@ def scan(data: bytes, text: str, start: int) -> Container:
         key = ""
         key_end = 0
         if keyed:
-            key, key_end = _passer.raw_decode(text, begin)
+            key, key_end = scanstring(text, begin + 1)
             if not text[begin:key_end].isascii():
                 key = json.loads(data[begin:key_end].decode("utf-8", "replace"))
-            value = next_ink(text, next_ink(text, key_end) + 1)
-        _, end = _passer.raw_decode(text, value)
+            value = _pass_between(text, key_end).end()
+        end = _pass_value(text, value)[1]
         members.append(Member(begin, value, end, key, key_end))
-        at = next_ink(text, end)
-        if text[at] == ",":
-            at = next_ink(text, at + 1)
+        at = _pass_between(text, end).end()
     return Container(start, at + 1, members)

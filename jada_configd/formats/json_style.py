@@ -49,7 +49,7 @@ class Style:
             inner = None if margin is None else margin + self.unit
             members = [self.printed(member, inner) for member in value]
         else:
-            return _scalar(value)
+            return scalar(value)
         if not members:
             return brackets
         if inner is None:
@@ -115,7 +115,7 @@ def colon_of(text: str, member: Member) -> str:
     return (" " if before else "") + ":" + (" " if after else "")
 
 
-def _scalar(value: bool | float | str | None) -> str:  # noqa: FBT001 - a JSON value, no switch
+def scalar(value: bool | float | str | None) -> str:  # noqa: FBT001 - a JSON value, no switch
     """A value as text that `JSON.parse` reads as that value; NaN is none: `ValueError`."""
     if type(value) is int:  # and no bool
         return whole_digits(value)

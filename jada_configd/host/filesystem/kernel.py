@@ -7,6 +7,7 @@ import ctypes
 import errno
 import os
 import struct
+import sys
 from typing import Final
 
 RENAME_NOREPLACE: Final = 1  # linux/fs.h
@@ -16,6 +17,7 @@ _OPENAT2: Final = 437  # the same number on every architecture
 _RESOLVE_NO_XDEV: Final = 0x01  # linux/openat2.h
 _HOW: Final = struct.Struct("=QQQ")  # struct open_how: flags, mode, resolve
 
+_ENCODING: Final = sys.getfilesystemencoding()
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _SYSCALL: Final = _LIBC.syscall
 _SYSCALL.restype = ctypes.c_long
@@ -37,6 +39,11 @@ if _RENAMEAT2 is not None:
     )
 
 
+def _encoded(name: str) -> bytes:
+    """As os.fsencode(), which asks first what it is given; a walk does this at each hop."""
+    return name.encode(_ENCODING, "surrogateescape")
+
+
 class SameMount:
     """Opens an entry of a directory unless a mount begins there, with some flags of open(2)."""
 
@@ -48,7 +55,7 @@ class SameMount:
 
     def __call__(self, directory: int, name: str) -> int:
         """The descriptor; OSError with EXDEV where a mount is crossed, ENOSYS in an old kernel."""
-        descriptor: int = _SYSCALL(_OPENAT2, directory, os.fsencode(name), self._how, _HOW.size)
+        descriptor: int = _SYSCALL(_OPENAT2, directory, _encoded(name), self._how, _HOW.size)
         if descriptor < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), name)
@@ -59,7 +66,7 @@ def rename(directory: int, source: str, target: str, flags: int) -> None:
     """renameat2(2) within one directory; OSError with ENOSYS or EINVAL where it cannot be had."""
     if _RENAMEAT2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), target)
-    done = _RENAMEAT2(directory, os.fsencode(source), directory, os.fsencode(target), flags)
+    done = _RENAMEAT2(directory, _encoded(source), directory, _encoded(target), flags)
     if done != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), target)

@@ -30,14 +30,15 @@ def open_regular(end: End) -> int:
 
     Nothing but a regular file is opened: that can act on a device, or on the writer of a FIFO.
     """
-    check_regular(end.path, end.facts)
-    end.directory.ground.at_file(end.path, end.directory.facts, end.facts)
+    path = end.path
+    check_regular(path, end.facts)
+    end.directory.ground.at_file(path, end.directory.facts, end.facts)
     try:
         return os.open(f"/proc/self/fd/{end.descriptor}", _FLAGS)
     except FileNotFoundError:
-        raise HostError(f"{escaped(end.path)} cannot be opened: /proc is not mounted") from None
+        raise HostError(f"{escaped(path)} cannot be opened: /proc is not mounted") from None
     except OSError as error:
-        raise complaint(error, end.path) from None
+        raise complaint(error, path) from None
 
 
 def check_regular(path: str, facts: os.stat_result) -> None:

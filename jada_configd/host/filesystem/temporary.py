@@ -15,14 +15,17 @@ from jada_configd.host.filesystem.walk import Directory
 
 LITTER: Final = re.compile(r"\..*\.jada-configd-[0-9a-f]{16}", re.DOTALL)
 _NAME_MAX: Final = 255  # bytes (limits.h)
+_CHARACTER_MAX: Final = 4  # bytes in UTF-8
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def temporary_name(name: str) -> str:
     """A new name beside that one; what carries such a name is ours to remove."""
     suffix = f".jada-configd-{os.urandom(8).hex()}"
-    front = os.fsencode(name)[: _NAME_MAX - 1 - len(suffix)]
-    return f".{os.fsdecode(front)}{suffix}"
+    room = _NAME_MAX - 1 - len(suffix)
+    if len(name) * _CHARACTER_MAX > room:
+        name = os.fsdecode(os.fsencode(name)[:room])
+    return f".{name}{suffix}"
 
 
 class Temporary:
