@@ -165,8 +165,8 @@ def files_of(
             looks.setdefault(path, _file(files, path, spec.origin, create=spec.create))
     directories: dict[str, list[str]] = {}
     inside = asked.where.root.rstrip("/")
-    for path in looks:
-        if not is_pattern(path):
+    for path, file in looks.items():
+        if not (is_pattern(path) or file.lacks):  # a directory that is not there is not made
             directories.setdefault(f"{inside}{path}".rpartition("/")[0], []).append(inside + path)
     places = []
     for directory, held in list(directories.items())[:_SETTINGS_DIRECTORIES]:

@@ -71,6 +71,8 @@ def _hints(where: Directories, plain: Mapping[str, Any]) -> list[str]:
             f"The policy on disk is another than the one in force; `{unit} reload jada-configd` "
             "loads it."
         )
+    if plain["state"] == "degraded":
+        hints.append("`jada-configd doctor` says what is in the way, and what mends that.")
     if plain["state"] not in ("in-sync", "correcting"):
         hints.append("`jada-configd check` shows what would be done.")
     return hints
