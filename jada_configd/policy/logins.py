@@ -16,7 +16,7 @@ from jada_configd.policy.places import Keys
 LONGEST_DOMAIN: Final = 255  # LOGIN_NAME_MAX, and a character before it
 ID_MOST: Final = (1 << 32) - 2  # (uid_t)-1 is nobody
 PRIORITY_MOST: Final = 19  # setpriority(2)
-# Below these a shell does not start, or not with what a log-in brings along.
+# Below these a shell does not start, or not with what a login brings along.
 _LEAST: Final[Mapping[str, int]] = {
     "as": 64 << 20,
     "cpu": 60,

@@ -176,6 +176,16 @@ def test_a_directory_that_is_none_for_drop_ins_stays(machine: Machine) -> None:
     assert machine.names(DIRECTORY) == []
 
 
+@pytest.mark.parametrize("directory", ["/etc/security/limits.d", "/etc/sysctl.d"])
+def test_a_directory_of_a_package_stays_when_our_file_in_it_was_the_last(
+    machine: Machine, directory: str
+) -> None:
+    path = f"{directory}/zz-jada-configd.conf"
+    machine.put(path, OLD)
+    machine.writer.remove_file(RemoveFile(path, digest(OLD)))
+    assert machine.names(directory) == []
+
+
 def test_what_was_not_looked_at_is_not_removed(machine: Machine) -> None:
     machine.put(DROP_IN, THEIRS)
     with pytest.raises(Stale):
