@@ -308,26 +308,33 @@ class Reconciler:
         elif resource.id in self._seen_wrong and resource.mode == "enforce":
             right_ns = self._seen_wrong[resource.id]
             self._takeup.corrected(resource, Drift(), right_ns, look.at_ns, by_us=False)
-        self._knows_right(look)
+        look_by_ns = self._knows_right(look)
         if begun is not None:
-            return replace(begun, corrected_ns=look.at_ns, cause=look.cause)
-        return _report(look, "in-sync", look.observed.note)
+            report = replace(begun, corrected_ns=look.at_ns, cause=look.cause)
+        else:
+            report = _report(look, "in-sync", look.observed.note)
+        return replace(report, look_by_ns=look_by_ns)
 
-    def _knows_right(self, look: Look) -> None:
+    def _knows_right(self, look: Look) -> int | None:
+        """What a look that found nothing wrong proves, and when to look again (None: whenever)."""
         resource = look.resource
         self._untaken.pop(resource.id, None)
         self._seen_wrong.pop(resource.id, None)
         self._ledger.right(str(resource.id), self._rules(resource), look.at_ns)
-        self._takeup.is_right(resource)
         if look.observed.good is not None:
             self._keep(resource.id, look.observed.good)
+        return self._takeup.is_right(resource, look.at_ns)
 
 
 def _carry_out(looks: Mapping[ResourceId, Look], writer: Writer) -> dict[ResourceId, Exception]:
-    """Every action of the batch; a resource whose action failed takes no further one."""
+    """Every action of the batch; a resource whose action failed takes no further one.
+
+    But for limits of processes: one that has gone, or is not ours to change, keeps no other from
+    its own.
+    """
     errors: dict[ResourceId, Exception] = {}
     for action, askers in ordered({each: look.plan for each, look in looks.items()}):
-        if all(each in errors for each in askers):
+        if all(each in errors for each in askers) and not isinstance(action, SetProcessLimit):
             continue
         try:
             apply(action, writer)

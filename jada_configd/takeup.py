@@ -5,7 +5,9 @@ is at that moment.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from jada_configd.core.ledger import Ledger, debt_of
 from jada_configd.core.model import Drift, Resource, pointer
@@ -13,6 +15,8 @@ from jada_configd.core.resources import services_of
 from jada_configd.core.seams import Owed, Reader
 from jada_configd.core.specs import DropIn, ProcessLimits, ServiceSpec, SettingsSpec
 from jada_configd.errors import HostError
+
+OWN_DOING_NS: Final = 2_000_000_000  # within this a program has set its limits, if it does that
 
 
 class TakeUp:
@@ -75,10 +79,23 @@ class TakeUp:
         specs = (self.services.get(unit) for unit in resource.spec.services)
         return tuple(f"{each.apply} {each.unit}" for each in specs if each and each.apply != "none")
 
-    def is_right(self, resource: Resource) -> None:
-        """Nothing is left that a restart was made for: for the next drift there may be another."""
-        if isinstance(resource.spec, ProcessLimits):
-            self._ledger.trying(resource.spec.unit, frozenset())
+    def is_right(self, resource: Resource, at_ns: int) -> int | None:
+        """Nothing is left that a restart was made for: for the next drift there may be another.
+
+        But not for what a program does whenever it starts (Node.js raises its soft `nofile` to the
+        hard one): till it has run for a while nothing is known, and this is when to look again.
+        """
+        if not isinstance(resource.spec, ProcessLimits):
+            return None
+        unit = resource.spec.unit
+        if not self._ledger.has_tried(unit):
+            return None
+        with suppress(HostError):
+            known_ns = self._reader.unit(unit).main_started_ns + OWN_DOING_NS
+            if known_ns > at_ns:
+                return known_ns
+        self._ledger.trying(unit, frozenset())
+        return None
 
     def restart(self, unit: str, drift: Drift, now_ns: int) -> str | None:
         """Ask for a restart in place of what the kernel refused; None, or why there is none.
@@ -88,7 +105,8 @@ class TakeUp:
         spec = self.services.get(unit)
         if spec is None or spec.apply in ("none", "reload"):
             return f"a restart of {unit} by hand would bring it"
-        wanted = frozenset(f"{pointer(each.field)} {each.want}" for each in drift.changes)
+        # A limit is the same one whichever process lacks it: the last two of a field's names.
+        wanted = frozenset(f"{pointer(each.field[-2:])} {each.want}" for each in drift.changes)
         tried = self._ledger.tried(unit, wanted)
         self._ledger.trying(unit, wanted)
         if not tried:

@@ -39,6 +39,7 @@ from jada_configd.core.seams import (
     Missing,
     Owed,
     ProcessFact,
+    Stray,
     SysctlFact,
     UnitFact,
     Unreadable,
@@ -81,7 +82,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A main process. `saw` is what stood in the host's files when it started.
+    """A process of a unit. `saw` is what stood in the host's files when it started.
 
     `reread` is the same at its last reload, None where there was none.
     """
@@ -93,6 +94,7 @@ class Process:
     saw: Mapping[str, bytes]
     reread: Mapping[str, bytes] | None = None
     command: tuple[str, ...] = ("/usr/bin/agent",)
+    name: str = "agent"
 
 
 class Phase(enum.Enum):
@@ -127,7 +129,8 @@ class Unit:
     own: Mapping[str, LimitPair] = field(default_factory=dict)
     uid: int = 1000
     used: dict[str, int] = field(default_factory=dict)  # of its limits, else 1
-    process: Process | None = None
+    process: Process | None = None  # the main one
+    others: tuple[Process, ...] = ()  # in its control group
     activating_since_ns: int = 0
     state_changed_ns: int = 0
     restarts: int = 0
@@ -176,6 +179,8 @@ class FakeHost:
         self.units: dict[str, Unit] = {}
         self.ceilings: dict[str, Ceiling] = {}
         self.raises_limits = True  # CAP_SYS_RESOURCE
+        self.same_user = False  # processes run as the user that we are
+        self.in_use_by: dict[tuple[int, str], int] = {}  # of a process, by limit
         self.forked: set[int] = set()  # processes that have not executed their program yet
         self.sysctls: dict[str, str] = {}  # key with dots -> text
         self.read_only: set[str] = set()  # keys that nobody can set
@@ -252,6 +257,7 @@ class FakeHost:
         unit.active_state, unit.sub_state = "active", "running"
         unit.activating_since_ns = unit.state_changed_ns = self.now_ns - ago_ns
         unit.process = self._new_process(unit, self.now_ns - ago_ns)
+        unit.others = ()  # KillMode=control-group, systemd.kill(5)
         self._unit_changed(unit)
         return unit.process
 
@@ -261,7 +267,7 @@ class FakeHost:
         self._cancel_jobs(name)
         unit.active_state, unit.sub_state = "activating", "start-pre"
         unit.activating_since_ns = unit.state_changed_ns = self.now_ns
-        unit.process = None
+        unit.process, unit.others = None, ()
         self._unit_changed(unit)
 
     def start_main(self, name: str) -> Process:
@@ -286,7 +292,7 @@ class FakeHost:
         self._cancel_jobs(name)
         unit.active_state = "failed" if failed else "inactive"
         unit.sub_state, unit.result = "dead", "exit-code" if failed else "success"
-        unit.process = None
+        unit.process, unit.others = None, ()
         unit.state_changed_ns = self.now_ns
         self._unit_changed(unit)
 
@@ -304,11 +310,35 @@ class FakeHost:
         unit.state_changed_ns = self.now_ns
         self._unit_changed(unit)
 
-    def lower_limit(self, name: str, limit: str, pair: LimitPair) -> None:
-        """Somebody's prlimit(1) on the main process; systemd does not notice."""
+    def lower_limit(
+        self, name: str, limit: str, pair: LimitPair, *, pid: int | None = None
+    ) -> None:
+        """Somebody's prlimit(1), on the main process or another; systemd does not notice."""
         unit = self.units[name]
         assert unit.process is not None
-        unit.process = replace(unit.process, limits={**unit.process.limits, limit: pair})
+
+        def lowered(process: Process) -> Process:
+            if process.pid != (unit.process.pid if pid is None and unit.process else pid):
+                return process
+            return replace(process, limits={**process.limits, limit: pair})
+
+        unit.others = tuple(map(lowered, unit.others))
+        unit.process = lowered(unit.process)
+
+    def fork(self, name: str, child: str = "worker") -> Process:
+        """The main process starts another, which has its limits; nobody is told."""
+        unit = self.units[name]
+        assert unit.process is not None
+        process = replace(
+            unit.process, pid=self._number(), started_ns=self.now_ns, name=child, reread=None
+        )
+        unit.others = (*unit.others, process)
+        return process
+
+    def end(self, name: str, pid: int) -> None:
+        """One of the other processes ends; nobody is told."""
+        unit = self.units[name]
+        unit.others = tuple(each for each in unit.others if each.pid != pid)
 
     # ---- what was started ends
 
@@ -385,30 +415,64 @@ class FakeHost:
             return None
         ticks = process.started_ns // TICK_NS
         starting = pid in self.forked
-        return ProcessFact(pid, ticks, process.uid, process.limits, process.command, starting)
+        return ProcessFact(
+            pid, ticks, process.uid, process.limits, process.command, starting, process.name
+        )
+
+    def strays(self, control_group: str, wanted: Mapping[str, LimitPair]) -> tuple[Stray, ...]:
+        """See `Reader`."""
+        unit = self.units.get(control_group.rpartition("/")[2], Unit(""))
+        return tuple(
+            Stray(
+                each.pid,
+                each.started_ns // TICK_NS,
+                each.name,
+                {limit: each.limits[limit] for limit in wanted},
+                each.pid in self.forked,
+            )
+            for each in sorted(_processes(unit), key=lambda each: (each.started_ns, each.pid))
+            if any(each.limits[limit] != pair for limit, pair in wanted.items())
+        )
+
+    def in_use(self, pid: int, limit: str) -> int | None:
+        """See `Reader`."""
+        mains = {each.process.pid: each for each in self.units.values() if each.process}
+        of_unit = mains[pid].used.get(limit) if pid in mains and limit == "nofile" else None
+        return self.in_use_by.get((pid, limit), of_unit)
 
     def ceiling(self, limit: str) -> Ceiling | None:
         """See `Reader`."""
         return self.ceilings.get(limit)
 
     def usage(self, unit: UnitFact, near: Mapping[str, float]) -> Usage | None:
-        """See `Reader`. A unit has one process, and threads as its `nproc` says."""
-        known = self.units.get(unit.name)
-        process = known.process if known else None
-        if known is None or process is None:
+        """See `Reader`. What `used` says is the main process's; each has one thread, but for it."""
+        known = self.units.get(unit.control_group.rpartition("/")[2])
+        processes = _processes(known) if known else ()
+        if known is None or not processes:
             return None
-        ticks = process.started_ns // TICK_NS
+        threads = len(processes) - 1 + known.used.get("nproc", 1)
         uses = {}
         for limit in dict.fromkeys(("nofile", "nproc", *near)):
-            if limit not in process.limits:
-                continue
-            soft, _ = process.limits[limit]
-            of_user = limit == "nproc"
-            uid = process.uid if of_user else -1
-            bound = None if of_user and process.uid == 0 else soft
-            used = known.used.get(limit, 1)
-            uses[limit] = (Use(used, bound, process.pid, ticks, "agent", uid),)
-        return Usage(1, known.used.get("nproc", 1), uses)
+            found = [
+                Use(
+                    known.used.get(limit, 1) if each is known.process else 1,
+                    each.limits[limit][0],
+                    each.pid,
+                    each.started_ns // TICK_NS,
+                    each.name,
+                )
+                for each in processes
+                if limit in each.limits
+            ]
+            if limit == "nproc":  # all have one user
+                uid = processes[0].uid
+                bound = found[0].limit if uid else None
+                found = [replace(found[0], used=threads, limit=bound, uid=uid)]
+            found.sort(key=lambda use: -use.share)
+            kept = [use for use in found[1:] if use.share >= near.get(limit, float("inf"))]
+            if found:
+                uses[limit] = (found[0], *kept)
+        return Usage(len(processes), threads, uses)
 
     def limit_lines(self, unit: str) -> tuple[LimitLine, ...]:
         """See `Reader`. What a unit has of its own is told line by line of its file."""
@@ -532,10 +596,12 @@ class FakeHost:
             want = (action.soft, action.hard)
             ceiling = self.ceilings.get(action.limit)
             beyond = ceiling is not None and _above(action.hard, ceiling.value)
-            if not self.raises_limits or beyond or _above(action.soft, action.hard):
+            raises = _above(action.hard, process.limits[action.limit][1])
+            may = self.raises_limits or (self.same_user and not raises)
+            if not may or beyond or _above(action.soft, action.hard):
                 raise Refused(f"the kernel refuses {action.limit} to process {action.pid}")
-            unit = next(each for each in self.units.values() if each.process is process)
-            self.lower_limit(unit.name, action.limit, want)
+            unit = next(each for each in self.units.values() if process in _processes(each))
+            self.lower_limit(unit.name, action.limit, want, pid=action.pid)
 
     def start_job(self, action: StartJob) -> None:
         """See `Writer`. A unit that does not run is left alone, as with systemd's `Try` jobs."""
@@ -609,8 +675,8 @@ class FakeHost:
         return {path: entry.data for path, entry in self.files.items()}
 
     def _living(self, pid: int) -> Process | None:
-        processes = (unit.process for unit in self.units.values())
-        return next((each for each in processes if each is not None and each.pid == pid), None)
+        processes = (each for unit in self.units.values() for each in _processes(unit))
+        return next((each for each in processes if each.pid == pid), None)
 
     def _cancel_jobs(self, name: str) -> None:
         """A job that somebody else's takes the place of (systemctl(1), --job-mode=replace)."""
@@ -669,6 +735,7 @@ class FakeHost:
             need_daemon_reload=loaded and unit.loaded_files != self._unit_files(unit),
             job=any(job.unit == name for job in self.jobs),
             drop_ins=tuple(path for path, _, _ in unit.loaded_files),
+            control_group=f"/system.slice/{name}" if _processes(unit) else "",
             limits={**DEFAULTS, **unit.loaded} if loaded else None,
         )
 
@@ -703,12 +770,19 @@ class Looks:
         self.glob = host.glob
         self.unit = host.unit
         self.process = host.process
+        self.strays = host.strays
+        self.in_use = host.in_use
         self.ceiling = host.ceiling
         self.sysctl = host.sysctl
         self.usage = host.usage
         self.limit_lines = host.limit_lines
         self.last_good = host.last_good
         self.owed = host.owed
+
+
+def _processes(unit: Unit) -> tuple[Process, ...]:
+    """All in its control group."""
+    return unit.others if unit.process is None else (unit.process, *unit.others)
 
 
 def named(actions: Iterable[Action]) -> list[str]:

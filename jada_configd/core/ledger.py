@@ -113,6 +113,10 @@ class Ledger:
         """Whether a restart was already made for all of this, so that another would not help."""
         return wanted <= self._tried.get(unit, frozenset())
 
+    def has_tried(self, unit: str) -> bool:
+        """Whether a restart was made in vain, or is not known yet to have helped."""
+        return unit in self._tried
+
     def trying(self, unit: str, wanted: frozenset[str]) -> None:
         """A restart is made, or was, for these, which are still wanted; others have come true."""
         if wanted == self._tried.get(unit, frozenset()):

@@ -94,6 +94,21 @@ class ProcessFact:
     limits: Mapping[str, LimitPair]
     command: tuple[str, ...] = ()
     starting: bool = False
+    name: str = ""  # /proc/PID/comm: what it calls itself
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """One live process of a control group that has other limits than were asked for, with these.
+
+    `started` and `starting` are those of `ProcessFact`.
+    """
+
+    pid: int
+    started: int
+    name: str
+    limits: Mapping[str, LimitPair]
+    starting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +207,15 @@ class Reader(Protocol):
 
     def process(self, pid: int) -> ProcessFact | None:
         """The live process, or None where it has gone."""
+
+    def strays(self, control_group: str, wanted: Mapping[str, LimitPair]) -> tuple[Stray, ...]:
+        """The live processes of a control group, and below, that lack some of these limits.
+
+        The oldest first; none where there is no such group, or nobody may look.
+        """
+
+    def in_use(self, pid: int, limit: str) -> int | None:
+        """What of a limit a process uses, in its own unit; None where nobody can tell."""
 
     def ceiling(self, limit: str) -> Ceiling | None:
         """What bounds a limit (limits.conf name) on this host, or None."""

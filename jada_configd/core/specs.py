@@ -13,6 +13,7 @@ from jada_configd.core.seams import LimitPair
 
 Apply: TypeAlias = Literal["reload", "restart", "reload-or-restart", "none"]
 When: TypeAlias = Literal["always", "stale", "auto"]
+Live: TypeAlias = Literal["main", "all", "none"]
 OnMissing: TypeAlias = Literal["owned", "last-good"]
 LimitWord: TypeAlias = int | Literal["infinity", "max"]
 
@@ -35,7 +36,8 @@ class SettingsSpec:
 class ServiceSpec:
     """`[service."UNIT"]`: how a unit takes corrections up, and its limits as (soft, hard).
 
-    `usage`: the share of a limit, 1 being all of it, from which on its use is told as drift.
+    `usage`: the share of a limit, 1 being all of it, from which on its use is told as drift. `live`
+    says of which processes limits are changed while they run: of the main one, of all, of none.
     """
 
     unit: str
@@ -45,6 +47,7 @@ class ServiceSpec:
     mode: Mode
     origin: str
     usage: Mapping[str, float] = field(default_factory=dict)
+    live: Live = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ def _service(plain: Mapping[str, Any]) -> ServiceSpec:
         mode=plain["mode"],
         origin=plain["origin"],
         usage=plain["usage"],
+        live=plain["live"],
     )
 
 
@@ -182,10 +186,11 @@ class Sysctl:
 
 @dataclass(frozen=True, slots=True)
 class ProcessLimits:
-    """What the main process of a unit must have; `limits` are resolved."""
+    """What the processes of a unit must have; `limits` are resolved, `live` as in `ServiceSpec`."""
 
     unit: str
     limits: Mapping[str, LimitPair]
+    live: Live = "main"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,10 @@ from jada_configd.core.seams import (
     Ceiling,
     FileFact,
     LimitLine,
+    LimitPair,
     Owed,
     ProcessFact,
+    Stray,
     SysctlFact,
     UnitFact,
     Usage,
@@ -27,7 +29,15 @@ from jada_configd.errors import ManagerGone
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.manager.limit_lines import configuration_directories, unit_limit_lines
 from jada_configd.host.manager.systemd import Systemd
-from jada_configd.host.processes import ceilings, control_groups, facts, limits, unit_usage
+from jada_configd.host.processes import (
+    ceilings,
+    control_groups,
+    facts,
+    limits,
+    strays,
+    unit_usage,
+    usage,
+)
 from jada_configd.host.storage.state import StateDirectory
 from jada_configd.host.sysctls import Sysctls
 
@@ -48,12 +58,12 @@ class MachineReader:
         groups: str = control_groups.MOUNT,
     ) -> None:
         """`groups` is where control groups are mounted."""
-        self._groups = groups
         self._files = files
         self._ledger = ledger
         self._systemd = systemd
         self._state = state
         self._sysctls = sysctls
+        self._groups = groups
         self.units: dict[str, UnitFact] = {}  # as they were last seen
         self.usages: dict[str, tuple[Usage, float]] = {}  # the same, with when (CLOCK_REALTIME)
 
@@ -75,6 +85,14 @@ class MachineReader:
     def process(self, pid: int) -> ProcessFact | None:
         """The live process."""
         return facts.process(pid)
+
+    def strays(self, control_group: str, wanted: Mapping[str, LimitPair]) -> tuple[Stray, ...]:
+        """The live processes of a control group that lack some of these limits."""
+        return strays.strays(control_group, wanted, self._manager_pid(), self._groups)
+
+    def in_use(self, pid: int, limit: str) -> int | None:
+        """What of a limit a process uses."""
+        return usage.in_use(pid, limit)
 
     def usage(self, unit: UnitFact, near: Mapping[str, float]) -> Usage | None:
         """What a unit's processes use of their limits."""

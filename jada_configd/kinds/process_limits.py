@@ -1,40 +1,40 @@
-"""The limits that the main process of a unit really has, as `/proc/PID/limits` tells them.
+"""The limits that the processes of a unit really have, as the kernel tells them.
 
 systemd takes a limit that it cannot reach without a word and repeats it when asked; only the
-process itself is the truth (proc(5), getrlimit(2)).
+process itself is the truth (proc(5), getrlimit(2)). All processes in the unit's control group are
+compared, whichever of them the policy's `live` has changed while they run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from jada_configd.core.actions import SetProcessLimit
-from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value
+from jada_configd.core.limit_faults import Fault, Judge
+from jada_configd.core.model import Drift, Exactly, Field, Json, Observed, Rule, Value
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Ceiling, LimitPair, LimitValue, ProcessFact, Reader
+from jada_configd.core.seams import LimitValue, ProcessFact, Reader, UnitFact
 from jada_configd.core.specs import ProcessLimits
+
+OTHERS = "others"  # all processes but the main one
+_SIDES = ("soft", "hard")
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The process as it was read, and the limits that are wrong and within reach.
+    """What is wrong. `restart_helps`: systemd would give some of it to a new process.
 
-    `restart_helps`: systemd would give some of them to a new process.
+    What another process lacks that the main one has, it was not started without: it, or who started
+    it, has set its limits since, and would do so again.
     """
 
-    process: ProcessFact
-    reachable: Mapping[str, LimitPair]
+    faults: tuple[Fault, ...]
     restart_helps: bool
 
 
 def shown(value: LimitValue) -> int | str:
     """A limit as a policy writes it."""
     return "infinity" if value is None else value
-
-
-def above(value: LimitValue, ceiling: LimitValue) -> bool:
-    """Whether a limit is higher than another; None is infinity."""
-    return ceiling is not None and (value is None or value > ceiling)
 
 
 class ProcessLimitsKind:
@@ -56,69 +56,95 @@ class ProcessLimitsKind:
         return (spec.unit,)
 
     def desired(self, spec: ProcessLimits) -> Mapping[Field, Rule]:
-        """Soft and hard, each a field."""
-        rules: dict[Field, Rule] = {}
-        for limit, (soft, hard) in spec.limits.items():
-            rules[limit, "soft"] = Exactly(shown(soft))
-            rules[limit, "hard"] = Exactly(shown(hard))
-        return rules
+        """Soft and hard, each a field: of the main process, and of all others together."""
+        sides = [
+            (limit, side, Exactly(shown(value)))
+            for limit, pair in spec.limits.items()
+            for side, value in zip(_SIDES, pair, strict=True)
+        ]
+        rules: dict[Field, Rule] = {(limit, side): rule for limit, side, rule in sides}
+        return rules | {(OTHERS, limit, side): rule for limit, side, rule in sides}
 
     def observe(self, spec: ProcessLimits, reader: Reader) -> Observed:
-        """What the main process has; nothing is held where none runs."""
+        """What the processes have; nothing is held where none runs."""
         unit = reader.unit(spec.unit)
-        process = reader.process(unit.main_pid) if unit.main_pid else None
-        if process is None:
+        main = reader.process(unit.main_pid) if unit.main_pid else None
+        judge = Judge(spec, unit, reader)
+        faults = tuple(judge.faults(main))
+        if main is None and not faults:
             return Observed({}, vacant=True, interim=True)
-        fields: dict[Field, Value] = {}
-        reachable = {}
-        problem = None
-        for limit, want in spec.limits.items():
-            if limit not in process.limits:
-                continue
-            have = process.limits[limit]
-            fields[limit, "soft"], fields[limit, "hard"] = shown(have[0]), shown(have[1])
-            if have == want:
-                continue
-            ceiling = reader.ceiling(limit)
-            beyond = _beyond(want, have, ceiling)
-            if ceiling and beyond:
-                problem = problem or (
-                    f"process {process.pid} has {limit} {shown(have[0])}:{shown(have[1])} and no "
-                    f"restart would give it {shown(beyond[0])}: {ceiling.reason}"
-                )
-            else:
-                reachable[limit] = want
-        given = unit.limits or {}
-        helps = any(given.get(limit) == want for limit, want in reachable.items())
         # Between fork and exec a process has limits that are not its own yet (systemd.exec(5)).
-        forked = f"{process.pid}:{process.started}" if process.starting else None
-        evidence = Evidence(process, reachable, helps)
-        return Observed(fields, evidence, problem, unsettled=forked)
+        forked = {
+            f"{each.process.pid}:{each.process.started}": None
+            for each in faults
+            if each.process.starting
+        }
+        helps = _restart_helps(faults, unit, is_main_there=main is not None)
+        return Observed(
+            _main_fields(spec, main) | _other_fields(spec, faults),
+            Evidence(faults, helps),
+            judge.told(faults),
+            unsettled=" ".join(forked) or None,
+        )
 
     def plan(self, spec: ProcessLimits, drift: Drift, observed: Observed) -> Plan:
-        """prlimit(2) on the process; a restart where the kernel refuses that and it would help."""
+        """prlimit(2) on the processes; a restart where that is refused and one would help."""
         evidence = observed.evidence
-        if not isinstance(evidence, Evidence) or not evidence.reachable:
+        if not isinstance(evidence, Evidence):
+            return Plan(waits="a process")
+        to_set = [fault for fault in evidence.faults if fault.reason is None]
+        ready = [fault for fault in to_set if not fault.process.starting]
+        if ready:
+            return Plan(
+                tuple(
+                    SetProcessLimit(each.process.pid, each.process.started, each.limit, *each.want)
+                    for each in ready
+                ),
+                or_restart=spec.unit if evidence.restart_helps else None,
+            )
+        if to_set:
+            pid = to_set[0].process.pid
+            return Plan(waits=f"process {pid} to run its program", under_way=True)
+        if all(fault.reason == "beyond" for fault in evidence.faults):
             return Plan(waits="a higher ceiling on this host")
-        process = evidence.process
-        if process.starting:
-            return Plan(waits=f"process {process.pid} to run its program", under_way=True)
-        actions = tuple(
-            SetProcessLimit(process.pid, process.started, limit, *pair)
-            for limit, pair in evidence.reachable.items()
-        )
-        return Plan(actions, or_restart=spec.unit if evidence.restart_helps else None)
+        return Plan(waits=f"processes of {spec.unit} to start anew")
 
 
-def _beyond(want: LimitPair, have: LimitPair, ceiling: Ceiling | None) -> list[LimitValue]:
-    """What of a wanted limit nobody gets here; what a process has of it already it may keep.
+def _restart_helps(faults: Iterable[Fault], unit: UnitFact, *, is_main_there: bool) -> bool:
+    given = unit.limits or {}
+    return any(
+        given.get(fault.limit) == fault.want
+        for fault in faults
+        if fault.reason is None and (fault.main or not is_main_there)
+    )
 
-    A soft limit is among it where its hard one is "max" and comes to less.
-    """
-    if ceiling is None:
-        return []
-    return [
-        value
-        for value in (want[1], want[0])
-        if above(value, ceiling.value) and above(value, have[1])
-    ]
+
+def _main_fields(spec: ProcessLimits, main: ProcessFact | None) -> dict[Field, Value]:
+    """Where there is no main process, nothing is wrong with it."""
+    has = spec.limits if main is None else main.limits
+    return {
+        (limit, side): shown(value)
+        for limit in spec.limits
+        if limit in has
+        for side, value in zip(_SIDES, has[limit], strict=True)
+    }
+
+
+def _other_fields(spec: ProcessLimits, faults: Iterable[Fault]) -> dict[Field, Value]:
+    """The one wrong value that all have who have one, or each that there is, in order."""
+    wrong: dict[Field, set[LimitValue]] = {}
+    for fault in faults:
+        for side, have, want in zip(_SIDES, fault.have, fault.want, strict=True):
+            if not fault.main and have != want:
+                wrong.setdefault((OTHERS, fault.limit, side), set()).add(have)
+    fields: dict[Field, Value] = {}
+    for limit, pair in spec.limits.items():
+        for side, want in zip(_SIDES, pair, strict=True):
+            field = (OTHERS, limit, side)
+            numbers = wrong.get(field, {want})
+            values: list[Json] = [
+                *sorted(number for number in numbers if number is not None),
+                *("infinity" for number in numbers if number is None),
+            ]
+            fields[field] = values if len(values) > 1 else values[0]
+    return fields

@@ -16,7 +16,7 @@ from jada_configd.policy.places import Keys
 _LATER: Final[dict[Keys, set[str]]] = {
     (): {"aws"},
     ("daemon",): {"canary"},
-    ("service",): {"health", "live"},
+    ("service",): {"health"},
 }
 # Keys of Claude Code's own file, some of which are spelt almost like an entry's.
 _FILE_KEYS: Final = {"default_model", "effortLevel", "env", "hooks", "model", "permissions"}

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from jada_configd.core.specs import Apply, LimitWord, OnMissing, When
+from jada_configd.core.specs import Apply, LimitWord, Live, OnMissing, When
 from jada_configd.policy import logins, sysctls, values
 
 ModeWord = Literal["enforce", "observe"]
@@ -313,6 +313,12 @@ class Service(Table):
         default=Usage(),
         description='Shares of limits, such as "80%", from which on their use is told as drift.',
         json_schema_extra=_without_default,
+    )
+    live: Live = Field(
+        "main",
+        description="Of which processes limits are changed while they run; all are compared. "
+        '"main": the main process; "all"; "none". A raised soft `nofile` breaks programs that use '
+        "select(2) once they have a descriptor above 1023.",
     )
 
 

@@ -57,9 +57,9 @@ def validate(texts: Sequence[tuple[str, str]], home: str | None) -> dict[str, An
     by_path = _by_path(entries)
     for same_path in by_path:
         found += _shared_faults(same_path, documents)
+    found += sysctl_faults(documents.tree, documents)
     found += login_faults(documents.tree, home)
     found += _overlap_faults({each[0].path: each for each in by_path if each[0].path}, documents)
-    found += sysctl_faults(documents.tree, documents)
     if found or policy is None:
         raise PolicyError(_messages(found, documents))
     return _plain(policy, entries, documents)
@@ -207,6 +207,7 @@ def _plain_services(
                 "apply": model.apply,
                 "when": model.when,
                 "limits": limits,
+                "live": model.live,
                 "usage": _plain_usage(model.usage),
                 "mode": policy.daemon.mode,
                 "origin": origin,

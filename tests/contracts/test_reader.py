@@ -1,8 +1,18 @@
 """What every reader owes the core: facts, and a sentence where something keeps them from it."""
 
+from dataclasses import replace
+
 import pytest
 
-from jada_configd.core.seams import Content, Missing, Owed, SysctlFact, Unreadable
+from jada_configd.core.seams import (
+    Content,
+    Missing,
+    Owed,
+    ProcessFact,
+    SysctlFact,
+    UnitFact,
+    Unreadable,
+)
 from jada_configd.errors import ManagerGone
 from tests.contracts.machines import GID, UID, Machine
 
@@ -174,6 +184,50 @@ def test_the_processes_of_a_group_that_lack_a_limit_are_told_with_what_they_have
 def test_in_a_group_that_there_is_not_nobody_lacks_anything(machine: Machine, group: str) -> None:
     machine.start_process()
     assert machine.reader.strays(group, {"nofile": (3, 4)}) == ()
+
+
+def unit_of(machine: Machine, fact: ProcessFact) -> UnitFact:
+    """A unit with this process in its control group."""
+    return UnitFact("a.service", "loaded", "active", control_group=machine.group_of(fact.pid))
+
+
+def test_what_a_unit_uses_is_told_beside_its_own_limits(machine: Machine) -> None:
+    fact = machine.start_process()
+    usage = machine.reader.usage(unit_of(machine, fact), {})
+    assert usage is not None
+    assert (usage.processes, usage.threads) == (1, 1)
+    (use,) = usage.uses["nofile"]
+    assert (use.pid, use.started, use.name) == (fact.pid, fact.started, fact.name)
+    assert use.limit == fact.limits["nofile"][0]
+    assert 1 <= use.used < 20
+    assert use.uid == -1
+
+
+def test_what_a_users_processes_use_is_told_with_the_user(machine: Machine) -> None:
+    fact = machine.start_process()
+    usage = machine.reader.usage(unit_of(machine, fact), {})
+    assert usage is not None
+    (use,) = usage.uses["nproc"]
+    assert (use.pid, use.uid) == (fact.pid, fact.uid)
+    assert use.used >= 1
+    assert use.limit == (fact.limits["nproc"][0] if fact.uid else None)
+
+
+def test_of_a_unit_that_does_not_run_nothing_is_used(machine: Machine) -> None:
+    fact = machine.start_process()
+    unit = unit_of(machine, fact)
+    machine.end_process(fact.pid)
+    assert machine.reader.usage(unit, {"nofile": 0.5}) is None
+    assert machine.reader.usage(replace(unit, control_group=""), {}) is None
+    assert machine.reader.usage(replace(unit, control_group="/system.slice/b.service"), {}) is None
+
+
+def test_what_is_asked_for_is_measured_too(machine: Machine) -> None:
+    fact = machine.start_process()
+    usage = machine.reader.usage(unit_of(machine, fact), {"nofile": 0.0, "cpu": 0.5, "tasks": 0.5})
+    assert usage is not None
+    assert [use.pid for use in usage.uses["nofile"]] == [fact.pid]
+    assert "tasks" not in usage.uses  # there is no controller
 
 
 def test_the_most_that_a_service_can_have_is_told_with_its_reason(machine: Machine) -> None:

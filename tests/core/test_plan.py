@@ -68,6 +68,20 @@ def test_actions_are_shown_as_an_operator_reads_them() -> None:
     assert str(ACTIONS[0]) == "keep the replaced bytes of settings:/a"
 
 
+@pytest.mark.parametrize(
+    ("count", "last"),
+    [(3, "prlimit --nofile of process 2"), (2003, "prlimit --nofile of 2,000 more processes")],
+)
+def test_of_many_processes_the_first_few_are_shown(count: int, last: str) -> None:
+    actions = [SetProcessLimit(pid, 1, "nofile", 1, 1) for pid in range(count)]
+    actions.append(SetProcessLimit(1, 1, "nproc", 1, 1))
+    lines = shown(actions)
+    assert lines[:3] == tuple(f"prlimit --nofile of process {pid}" for pid in range(3))
+    assert last in lines
+    assert len(lines) == min(count, 4) + 1
+    assert "prlimit --nproc of process 1" in lines
+
+
 def test_a_digest_tells_contents_apart() -> None:
     assert digest(b"{}") != digest(b"{}\n")
     assert digest(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

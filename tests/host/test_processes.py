@@ -89,6 +89,23 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
         child.kill()
 
 
+HOARDER = (
+    "import sys; held = [open('/dev/null') for _ in range(int(sys.argv[1]))]; "
+    "print(flush=True); input()"
+)
+
+
+@pytest.fixture
+def hoarder() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has 100 files open beside its three streams."""
+    words = [sys.executable, "-S", "-E", "-c", HOARDER, "100"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        yield child
+        child.kill()
+
+
 def looked_at(child: subprocess.Popen[bytes]) -> ProcessFact:
     fact = facts.process(child.pid)
     assert fact is not None
@@ -318,6 +335,27 @@ def test_a_value_that_no_kernel_takes_is_told(
     assert looked_at(sleeper).limits == fact.limits
 
 
+def test_a_limit_is_not_brought_down_to_what_is_in_use_by_now(
+    hoarder: subprocess.Popen[bytes],
+) -> None:
+    fact = looked_at(hoarder)
+    with pytest.raises(Stale, match="uses 103 or more of nofile by now"):
+        limits.set_limit(lower(fact, 103))
+    with pytest.raises(Stale, match="uses 64 or more of nofile by now"):
+        limits.set_limit(lower(fact, 64))
+    assert looked_at(hoarder).limits == fact.limits
+    limits.set_limit(lower(fact, 104))
+    assert looked_at(hoarder).limits["nofile"][0] == 104
+
+
+def test_what_is_below_its_use_already_can_be_raised(hoarder: subprocess.Popen[bytes]) -> None:
+    fact = looked_at(hoarder)
+    hard = fact.limits["nofile"][1]
+    resource.prlimit(hoarder.pid, resource.RLIMIT_NOFILE, (10, hard or resource.RLIM_INFINITY))
+    limits.set_limit(lower(fact, 20))
+    assert looked_at(hoarder).limits["nofile"] == (20, hard)
+
+
 def test_no_descriptor_is_left_open(sleeper: subprocess.Popen[bytes]) -> None:
     fact = looked_at(sleeper)
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -379,23 +417,6 @@ def test_a_manager_that_does_not_show_itself_binds_nothing(
 
 
 # ---- use
-
-
-HOARDER = (
-    "import sys; held = [open('/dev/null') for _ in range(int(sys.argv[1]))]; "
-    "print(flush=True); input()"
-)
-
-
-@pytest.fixture
-def hoarder() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that has 100 files open beside its three streams."""
-    words = [sys.executable, "-S", "-E", "-c", HOARDER, "100"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
-        yield child
-        child.kill()
 
 
 def test_open_descriptors_are_counted(hoarder: subprocess.Popen[bytes]) -> None:

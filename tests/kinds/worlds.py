@@ -38,7 +38,7 @@ from jada_configd.core.specs import (
     Sysctl,
     SysctlSpec,
 )
-from tests.fake_host import DEFAULTS, SCOPE, SECOND_NS, UNITS, FakeHost, Unit
+from tests.fake_host import DEFAULTS, SCOPE, SECOND_NS, UNITS, FakeHost, Process, Unit
 
 POLICY: Final = "/etc/jada-configd/policy.toml"
 HOME: Final = "/home/ubuntu/.claude/settings.json"
@@ -285,6 +285,17 @@ def lowers(unit: str, limit: str, pair: LimitPair) -> Deed:
     )
 
 
+def forks(unit: str, pair: LimitPair | None) -> Deed:
+    """A service starts another process, which may set a limit of its own."""
+
+    def do(host: FakeHost) -> None:
+        child = host.fork(unit)
+        if pair is not None:
+            host.lower_limit(unit, "nofile", pair, pid=child.pid)
+
+    return _if_running(f"fork {pair}", unit, do)
+
+
 def starts(unit: str) -> Deed:
     """Somebody starts a unit."""
 
@@ -322,6 +333,7 @@ _UNIT_DEEDS = st.one_of(
         st.sampled_from(["nofile", "nproc", "core"]),
         st.sampled_from([(0, 0), (1, 2), (100, None)]),
     ),
+    st.builds(forks, st.sampled_from([AGENT, OTHER]), st.sampled_from([None, (1, 2), (100, None)])),
 )
 _DROP_IN_DEEDS = st.one_of(
     st.builds(
@@ -404,6 +416,7 @@ def _service_specs(draw: st.DrawFn, unit: str, least_limits: int) -> ServiceSpec
         when=draw(st.sampled_from(["auto", "auto", "stale", "always"])),
         limits=draw(_limits(least=least_limits)),
         usage=draw(_THRESHOLDS),
+        live=draw(st.sampled_from(["main"] * 3 + ["all", "none"])),
         mode=draw(_MODES),
     )
 
@@ -451,6 +464,7 @@ _USED = st.sampled_from([0, 4, 900, 3300, 60000])
 def _hosts(draw: st.DrawFn, held: Policy, *, running: bool) -> FakeHost:
     host = FakeHost()
     host.raises_limits = draw(st.integers(0, 4)) > 0
+    host.same_user = draw(st.booleans())
     for limit in ("nofile", "nproc"):
         ceiling = draw(_CEILINGS)
         if ceiling is not None:
@@ -522,6 +536,10 @@ def _put_unit(draw: st.DrawFn, host: FakeHost, name: str, *, running: bool) -> N
         limit = draw(st.sampled_from(["nofile", "nproc"]))
         if draw(st.booleans()):
             host.lower_limit(name, limit, (5, 6))
+        for _ in range(draw(st.integers(0, 2))):
+            child = host.fork(name)
+            if draw(st.booleans()):
+                host.lower_limit(name, limit, (7, 8), pid=child.pid)
     if draw(st.integers(0, 3)) == 0:  # and systemd has not read it
         host.write(path, draw(st.sampled_from(DROP_IN_TEXTS)), mode=0o644, uid=0)
 
@@ -625,24 +643,56 @@ def _drop_in_races(host: FakeHost, spec: DropIn) -> list[Deed]:
 
 
 def _process_holds(world: World, spec: ProcessLimits) -> bool:
-    unit = world.host.units.get(spec.unit)
-    process = unit.process if unit else None
-    return process is None or all(
-        process.limits[limit] == pair for limit, pair in spec.limits.items()
-    )
+    return not any(_wrong_limits(world.host, spec))
+
+
+def _wrong_limits(host: FakeHost, spec: ProcessLimits) -> list[tuple[Process, str]]:
+    unit = host.units.get(spec.unit) or Unit(spec.unit)
+    return [
+        (process, limit)
+        for process in (unit.process, *unit.others)
+        if process is not None
+        for limit, pair in spec.limits.items()
+        if process.limits[limit] != pair
+    ]
 
 
 def _process_can(world: World, spec: ProcessLimits) -> bool:
-    """Within reach of prlimit, or of a restart under a drop-in that counts."""
+    """Within reach of prlimit, or of a restart under a drop-in that counts, and not left alone."""
     host = world.host
     for limit, pair in spec.limits.items():
         ceiling = host.ceilings.get(limit)
         if _is_crossed(pair) or (ceiling and (pair[1] is None or pair[1] > (ceiling.value or 0))):
             return False
+    wrong = _wrong_limits(host, spec)
+    if not wrong:
+        return True
+    main = host.units[spec.unit].process
+    if spec.live == "none" or host.ledger.has_tried(spec.unit):
+        return False  # no restart is made for a second time, and was it in vain the first time?
+    if spec.live == "main" and any(process != main for process, _ in wrong):
+        return False
+    if any(_is_used(host, process, limit, spec) for process, limit in wrong):
+        return False
+    refused = [process for process, limit in wrong if _is_refused(host, process, limit, spec)]
     service = next(each for each in world.policy.services if each.unit == spec.unit)
     restarts = service.apply in ("restart", "reload-or-restart") and _unit_is_well(world, spec.unit)
     is_loaded = drop_in(spec.unit, LATER) not in host.files or "nofile" not in spec.limits
-    return host.raises_limits or (restarts and is_loaded)
+    return not refused or (main in refused and restarts and is_loaded)
+
+
+def _is_used(host: FakeHost, process: Process, limit: str, spec: ProcessLimits) -> bool:
+    """Whether more is in use than the limit would come down to."""
+    (have, _), (want, _) = process.limits[limit], spec.limits[limit]
+    used = host.in_use(process.pid, limit) or 0
+    return want is not None and (have is None or have > want) and used >= want > 0
+
+
+def _is_refused(host: FakeHost, process: Process, limit: str, spec: ProcessLimits) -> bool:
+    """Whether the kernel wants a right for it that we do not have."""
+    (_, have), (_, want) = process.limits[limit], spec.limits[limit]
+    raises = have is not None and (want is None or want > have)
+    return not host.raises_limits and (raises or not host.same_user)
 
 
 def _process_races(host: FakeHost, spec: ProcessLimits) -> list[Deed]:
@@ -682,13 +732,15 @@ def _service_can(world: World, spec: ServiceSpec) -> bool:
 
 def _is_strained(world: World, spec: ServiceSpec) -> bool:
     unit = world.host.units[spec.unit]
-    if unit.process is None:
-        return False
+    main = () if unit.process is None else (unit.process,)
     for limit, threshold in spec.usage.items():
-        soft = unit.process.limits.get(limit, (None, None))[0]
-        used = unit.used.get(limit, 1)
-        if soft is not None and used >= threshold * soft and used > 0:
-            return True
+        for process in (*main, *unit.others):
+            soft = process.limits.get(limit, (None, None))[0]
+            used = unit.used.get(limit, 1) if process is unit.process else 1
+            if limit == "nproc":
+                used = unit.used.get(limit, 1) + len((*main, *unit.others)) - 1
+            if soft is not None and used > 0 and used >= threshold * soft:
+                return True
     return False
 
 
@@ -765,6 +817,12 @@ def ending(world: World) -> dict[str, Any]:
     host = world.host
     services = world.policy.services
     owned = {spec.unit: spec.limits for spec in services if spec.mode == "enforce"}
+    # Where limits cannot be set, or are not to be, those at the process's start remain.
+    live = {
+        spec.unit: spec.limits if spec.live != "none" and host.raises_limits else {}
+        for spec in services
+        if spec.mode == "enforce" and not host.units.get(spec.unit, Unit(spec.unit)).used
+    }
     return {
         "files": {path: entry.data for path, entry in host.files.items()},
         "sysctls": {key: text.split() for key, text in host.sysctls.items()},
@@ -772,7 +830,7 @@ def ending(world: World) -> dict[str, Any]:
             name: (
                 unit.active_state,
                 {each: unit.loaded.get(each) for each in owned.get(name, {})},
-                unit.process and {each: unit.process.limits[each] for each in owned.get(name, {})},
+                unit.process and {each: unit.process.limits[each] for each in live.get(name, {})},
             )
             for name, unit in host.units.items()
         },

@@ -81,6 +81,7 @@ def shown(line: str) -> str:
         ("version = 1\n[service.a.b.service]", '2:10: service.a: a unit name stands in quotes: [service."a.b.service"]'),
         (f"{SERVICE}apply = 'reloaded'", '3:1: service."a.service".apply: must be "reload", "restart", "reload-or-restart" or "none"; did you mean "reload"?'),
         (f"{SERVICE}when = 'never'", '3:1: service."a.service".when: must be "always", "stale" or "auto"'),
+        (f"{SERVICE}live = 'every'", '3:1: service."a.service".live: must be "main", "all" or "none"'),
         (f"{SERVICE}[service.'a.service'.health]", f'3:22: service."a.service".health: unknown key; jada-configd {__version__} does not support [service."a.service".health] yet'),
         (f"{SERVICE}limits = 1", '3:1: service."a.service".limits: must be a table, not an integer'),
         (f"{SERVICE}limits.nofiles = 1", '3:8: service."a.service".limits.nofiles: unknown key; did you mean "nofile"?'),

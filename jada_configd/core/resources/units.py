@@ -23,7 +23,7 @@ def units(policy: Policy, reader: Reader, scope: Scope) -> list[Resource]:
             limits = {name: _pair(words, reader, name) for name, words in spec.limits.items()}
             resources.append(_drop_in(policy, spec.unit, limits, scope, spec.mode, spec.origin))
             if scope.managed:
-                live = ProcessLimits(spec.unit, limits)
+                live = ProcessLimits(spec.unit, limits, spec.live)
                 resources.append(
                     Resource(ResourceId("process-limits", spec.unit), live, spec.mode, spec.origin)
                 )

@@ -37,7 +37,25 @@ def process(pid: int) -> ProcessFact | None:
         limits=found,
         command=tuple(words) if command else (),
         starting=starting,
+        name=stat.name.decode(errors="replace"),
     )
+
+
+def is_starting(pid: int, stat: Stat) -> bool:
+    """Whether systemd has forked it, and it does not run its program yet. Raises `Unable`."""
+    # An executor that was started by way of a descriptor has that one's number for a name.
+    named = stat.name.startswith((b"(", b"systemd")) or stat.name.isdigit()
+    if not (named or stat.flags & _PF_FORKNOEXEC):
+        return False  # at the price of what is known already
+    return _is_starting(stat, procfs.read(pid, "cmdline"), _program(pid))
+
+
+def is_pam_session(stat: Stat) -> bool:
+    """Whether it is what systemd leaves behind to close a PAM session (PAMName=, systemd.exec(5)).
+
+    It runs none of the service's program and opens nothing; its limits are nobody's business.
+    """
+    return stat.name == b"(sd-pam)" and bool(stat.flags & _PF_FORKNOEXEC)
 
 
 def _is_starting(stat: Stat, command: bytes, program: str | None) -> bool:

@@ -11,6 +11,7 @@ from jada_configd.core.actions import SetProcessLimit
 from jada_configd.core.seams import LimitPair, LimitValue
 from jada_configd.errors import Refused, Stale, Unable
 from jada_configd.host.processes import procfs
+from jada_configd.host.processes.usage import in_use
 
 # proc(5), /proc/pid/limits: by the kernel's words for them, the names of limits.conf(5) and the
 # numbers of getrlimit(2).
@@ -55,8 +56,9 @@ def limits(pid: int) -> dict[str, LimitPair]:
 def set_limit(action: SetProcessLimit) -> None:
     """Set one limit of the very process that was looked at (prlimit(2)).
 
-    Raises `Stale` where it has gone, `Refused` where the kernel wants CAP_SYS_RESOURCE for it, and
-    `Unable` where it takes no such value at all.
+    Raises `Stale` where it has gone, or uses more by now than the limit would come down to;
+    `Refused` where the kernel wants CAP_SYS_RESOURCE for it, and `Unable` where it takes no such
+    value at all.
     """
     pid, limit = action.pid, action.limit
     pair = (_for_kernel(action.soft), _for_kernel(action.hard))
@@ -68,6 +70,7 @@ def set_limit(action: SetProcessLimit) -> None:
         stat = procfs.stat(pid)
         if stat is None or stat.started != action.started:
             raise Stale(f"process {pid} is not the one that was looked at")
+        _check_use(action)
         resource.prlimit(pid, NUMBERS[limit], pair)
         # The number can only have passed to another process if ours had ended before.
         if _is_over(descriptor):
@@ -84,6 +87,17 @@ def set_limit(action: SetProcessLimit) -> None:
         raise Unable(f"process {pid} takes no {limit} {_shown(action.soft)}: {why}") from error
     finally:
         os.close(descriptor)
+
+
+def _check_use(action: SetProcessLimit) -> None:
+    """Raise `Stale` where a soft limit would come down to what the process uses by now."""
+    soft = action.soft
+    used = None if soft is None else in_use(action.pid, action.limit)
+    if soft is None or not used or used < soft:
+        return
+    have, _ = resource.prlimit(action.pid, NUMBERS[action.limit])
+    if have == resource.RLIM_INFINITY or have > soft:
+        raise Stale(f"process {action.pid} uses {soft} or more of {action.limit} by now")
 
 
 def _is_over(descriptor: int) -> bool:

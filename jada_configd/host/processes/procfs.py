@@ -11,12 +11,10 @@ from typing import Final
 from jada_configd.errors import Unable
 
 # Of /proc/pid/stat, numbered as in proc(5); the first after the name is the third.
-_PARENT_FIELD: Final = 4
-_FLAGS_FIELD: Final = 9
-_USER_TICKS_FIELD: Final = 14
-_SYSTEM_TICKS_FIELD: Final = 15
-_STARTED_FIELD: Final = 22
+# parent, flags, processor time in user and in kernel mode, start.
+_NUMBERS: Final = (4, 9, 14, 15, 22)
 _READ_BYTES: Final = 1 << 17  # all of each file but a boundless command line
+_PART_BYTES: Final = 1 << 12  # most files in one go, and no more memory for one than it needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +38,9 @@ def parse_stat(text: bytes) -> Stat | None:
     """`/proc/pid/stat`; the name may hold blanks and brackets. None: not to be read."""
     before, bracket, after = text.rpartition(b")")
     fields = after.split()
-    if not bracket or len(fields) <= _STARTED_FIELD - 3:
+    if not bracket or len(fields) <= _NUMBERS[-1] - 3:
         return None
-    numbers = [
-        fields[number - 3]
-        for number in (
-            _PARENT_FIELD,
-            _FLAGS_FIELD,
-            _USER_TICKS_FIELD,
-            _SYSTEM_TICKS_FIELD,
-            _STARTED_FIELD,
-        )
-    ]
+    numbers = [fields[number - 3] for number in _NUMBERS]
     if not all(map(bytes.isdigit, numbers)):
         return None
     parent, flags, user, system, started = map(int, numbers)
@@ -87,7 +76,7 @@ def read(pid: int, name: str) -> bytes:
     try:
         parts = []
         left = _READ_BYTES
-        while left > 0 and (part := os.read(descriptor, left)):
+        while left > 0 and (part := os.read(descriptor, min(left, _PART_BYTES))):
             parts.append(part)
             left -= len(part)
         return b"".join(parts)
