@@ -25,7 +25,7 @@ from jada_configd.installation.shipped import policies, shipped
 from jada_configd.installation.site import Site
 from jada_configd.installation.trusted import Trusted
 from jada_configd.installation.units import UNIT, needs, policy_text, unit_text
-from jada_configd.verbs.output import complain, painter
+from jada_configd.verbs.output import complain, painter, sentences
 from jada_configd.verbs.steps import DONE, FAILURE, agreed, guarded, told, update_catalogue
 from jada_configd.verbs.uninstallation import uninstall
 
@@ -66,7 +66,7 @@ def _candidate(options: argparse.Namespace, here: Site) -> Candidate:
         ours = [path for path in policies() if here.where.user == path.endswith("workstation.toml")]
         raise PolicyError(
             [
-                f"{escaped(path)}: there is no policy yet; name one: install --policy FILE",
+                f"{escaped(path)}: no policy yet; name one: install --policy FILE",
                 "These come with jada-configd, to be copied and changed:",
                 *(f"  {escaped(path)}" for path in ours),
             ]
@@ -87,7 +87,7 @@ def _policy_changes(
     if not options.force:
         for line in difference(present.data, chosen.source.data, place, chosen.source.path):
             print(line)
-        complain(
+        _warn(
             f"jada-configd: another policy stands at {escaped(here.where.policy)} and nothing was "
             "changed; --force puts this one in its place"
         )
@@ -144,7 +144,7 @@ def _change(here: Site, changes: Sequence[Pending], old: Sequence[str]) -> None:
         except HostError as error:
             if not change.placement.extra:
                 raise
-            complain(f"left out {path}: {error}")
+            _warn(f"left out {path}: {error}")
             continue
         catalogue |= path.endswith(".catalog")
         print(f"wrote {path}")
@@ -172,12 +172,13 @@ def _start(here: Site) -> bool:
         manager.do("restart" if was_running else "start", UNIT, seconds=START_SECONDS)
     except HostError as error:
         why = str(error).partition(" See ")[0]
-        complain(f"jada-configd: {UNIT} does not get ready: {why}")
+        _warn(f"jada-configd: {UNIT} does not get ready: {why}")
         complain(*(f"  {line}" for line in manager.last_words(since)))
-        complain(_left_after_failure(here, was_running=was_running))
+        _warn(_left_after_failure(here, was_running=was_running))
         return False
     took = seconds(time.monotonic() - began)
-    print(f"{UNIT} is ready ({took}): {escaped(manager.show('StatusText').get('StatusText', ''))}")
+    says = escaped(manager.show("StatusText").get("StatusText", ""))
+    _say(f"{UNIT} is ready ({took}){': ' if says else ''}{says}")
     return True
 
 
@@ -198,17 +199,24 @@ def _left_after_failure(here: Site, *, was_running: bool) -> str:
 def _advise(here: Site, environment: Environment, unordered: Sequence[str]) -> None:
     if unordered:
         units = ", ".join(unordered)
-        complain(f"{UNIT} itself starts after {units}: there it is only put right afterwards")
+        _warn(f"{UNIT} itself starts after {units}: there it is only put right afterwards")
     if environment.short_lived:
-        complain(
+        _warn(
             f"{environment.command[0]} stands in {environment.short_lived}, which a boot or a "
             "cleaner empties; the service would be gone with it"
         )
     if here.image and not Path(here.where.root + environment.command[0]).exists():
-        complain(
-            f"There is no {environment.command[0]} in {here.where.root} yet; {UNIT} runs that."
-        )
+        _warn(f"There is no {environment.command[0]} in {here.where.root} yet; {UNIT} runs that.")
     if here.where.user and here.manager.runs:
         name = pwd.getpwuid(os.getuid()).pw_name
         if not here.manager.lingers(name):
-            print(f"It runs while you are logged in; `loginctl enable-linger {name}`: always.")
+            _say(f"It runs while you are logged in; `loginctl enable-linger {name}`: always.")
+
+
+def _say(text: str) -> None:
+    for line in sentences(text):
+        print(line)
+
+
+def _warn(text: str) -> None:
+    complain(*sentences(text))

@@ -3,10 +3,11 @@
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from jada_configd.render import Painter
+from jada_configd.render import WIDTH, Painter
 
 
 def print_json(plain: Mapping[str, Any]) -> None:
@@ -17,6 +18,20 @@ def print_json(plain: Mapping[str, Any]) -> None:
 def painter() -> Painter:
     """Colour on a terminal, unless `NO_COLOR` is set (https://no-color.org)."""
     return Painter(colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+
+
+def sentences(text: str) -> list[str]:
+    """What is said to a person, in lines of 80 columns; a word, such as a path, stays whole."""
+    lines = []
+    for line in text.splitlines():
+        lines += textwrap.wrap(
+            line,
+            WIDTH,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
 
 
 def complain(*lines: str) -> None:

@@ -1,12 +1,13 @@
 """Where a command gets its policy: the file in place or the one named, or what is known of it."""
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from jada_configd import __version__
-from jada_configd.core.specs import Policy
+from jada_configd.core.specs import LimitWord, Policy
 from jada_configd.core.wording import escaped
 from jada_configd.errors import PolicyError, ValidatorFailed
 from jada_configd.host.directories import Directories
@@ -62,13 +63,18 @@ class DiskPolicy:
         except _NOT_OURS:
             # The validator is started from the files as they are now, and this process is not.
             raise ValidatorFailed([f"{escaped(self.path)}: {_OF_ANOTHER}"]) from None
+        policy = _fitted(policy, self._where)
         self._memory.save_policy(plain)
         return policy
 
     def last_good(self) -> Policy | None:
         """The last one that loaded from this very path, by this version of the program."""
         plain = _usable(self._memory.policy())
-        return Policy.from_plain(plain) if plain and plain.get("path") == self.path else None
+        if not plain or plain.get("path") != self.path:
+            return None
+        with suppress(PolicyError):
+            return _fitted(Policy.from_plain(plain), self._where)
+        return None
 
     def revision(self) -> str | None:
         """The revision of what stands on disk now, None where it cannot be read."""
@@ -91,11 +97,43 @@ def load(options: argparse.Namespace, where: Directories) -> Policy:
         home=where.home,
         cached=_usable(Memory(where.state, create=False).policy()),
     )
-    policy = Policy.from_plain(plain)
+    return _fitted(Policy.from_plain(plain), where)
+
+
+def _fitted(policy: Policy, where: Directories) -> Policy:
+    """The policy as the tree needs it that is worked on; raises `PolicyError` where none is.
+
+    What is written into an image names its policy as the image will see it. How much "max" is will
+    only be known where the image runs, and this host's number would be wrong there.
+    """
     if where.managed:
         return policy
-    # What is written into an image names its policy as the image will see it.
+    unknown = [
+        f'{escaped(each.origin)}: {each.name}.limits.{limit}: "max" is what a running host gives; '
+        f"the tree at {escaped(where.root)} does not run: name a number, or leave it to the daemon"
+        for each in _limited(policy)
+        for limit, words in each.limits.items()
+        if "max" in words
+    ]
+    if unknown:
+        raise PolicyError(unknown)
     return replace(policy, path=policy.path.removeprefix(where.root) or policy.path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    """An entry of a policy that has limits."""
+
+    name: str
+    origin: str
+    limits: Mapping[str, tuple[LimitWord, LimitWord]]
+
+
+def _limited(policy: Policy) -> Iterator[_Limited]:
+    for service in policy.services:
+        yield _Limited(f'service."{service.unit}"', service.origin, service.limits)
+    for login in policy.logins:
+        yield _Limited(f"login.{escaped(login.domain)}", login.origin, login.limits)
 
 
 def revision_on_disk(path: str, *, fragments: bool) -> str | None:

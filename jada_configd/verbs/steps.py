@@ -4,13 +4,15 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from jada_configd.errors import HostError, PolicyError
 from jada_configd.installation.manager import update_catalog
 from jada_configd.installation.site import Site, site
-from jada_configd.verbs.output import complain
+from jada_configd.verbs.output import complain, sentences
 
 DONE, FAILURE = 0, 1
+_HALF_WAY: Final = "stopped half-way: what is said above was done and stays; it can be run again"
 
 
 def guarded(act: Callable[[argparse.Namespace, Site], int], options: argparse.Namespace) -> int:
@@ -20,7 +22,7 @@ def guarded(act: Callable[[argparse.Namespace, Site], int], options: argparse.Na
     except PolicyError as error:
         complain(*error.messages)
     except HostError as error:
-        complain(f"jada-configd: {error}")
+        complain(*sentences(f"jada-configd: {error}"))
     return FAILURE
 
 
@@ -45,10 +47,11 @@ def told(verb: str) -> Iterator[None]:
     try:
         yield
     except HostError as error:
-        raise HostError(
-            f"{error}\n{verb} stopped half-way: what is said above was done and stays; "
-            "it can be run again"
-        ) from None
+        raise HostError(f"{error}\n{verb} {_HALF_WAY}") from None
+    except KeyboardInterrupt:
+        sys.stdout.flush()
+        complain(*sentences(f"jada-configd: interrupted\n{verb} {_HALF_WAY}"))
+        raise
 
 
 def update_catalogue(here: Site) -> None:
@@ -56,4 +59,4 @@ def update_catalogue(here: Site) -> None:
     try:
         update_catalog(here.where.root)
     except HostError as error:
-        complain(f"journalctl -x will not explain our records: {error}")
+        complain(*sentences(f"journalctl -x will not explain our records: {error}"))

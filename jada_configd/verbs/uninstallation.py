@@ -38,7 +38,7 @@ def _uninstall(options: argparse.Namespace, here: Site) -> int:
     for path in (*left, *own, *held):
         print(f"  remove {escaped(path)}")
     if purged:
-        print(f"  remove {escaped(state)}: evidence, last good contents, the ledger")
+        print(f"  remove {escaped(state)}, with evidence and last good contents")
     if not agreed(options):
         return FAILURE
     with told("uninstall"):

@@ -59,6 +59,13 @@ def files(root: Path) -> set[str]:
     return {f"/{path.relative_to(root)}" for path in found} - {"/var/lib/systemd/catalog/database"}
 
 
+def one_line(text: str) -> str:
+    """What was wrapped, in one line again; no line had more than 80 columns but for its paths."""
+    for line in text.splitlines():
+        assert len(line) <= 80 or "/" in line
+    return " ".join(text.split())
+
+
 def lines(verb: str, paths: tuple[str, ...]) -> str:
     return "".join(f"{verb} {path}\n" for path in paths)
 
@@ -86,7 +93,9 @@ def test_what_will_be_done_is_shown_and_then_said_step_by_step(
         "enabled jada-configd.service\n"
     )
     (command, *_) = this_environment(user=False).command
-    assert said.err == (f"There is no {command} in {root} yet; jada-configd.service runs that.\n")
+    assert one_line(said.err) == (
+        f"There is no {command} in {root} yet; jada-configd.service runs that."
+    )
     assert files(root) == {"/etc/jada-configd/policy.toml", *PUT, WANTS}
     assert not (root / "home/ubuntu/.claude/settings.json").exists()
 
@@ -116,7 +125,7 @@ def test_without_any_policy_the_shipped_ones_are_named(
     assert main(["install", "--root", str(root)]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert "there is no policy yet; name one: install --policy FILE" in said.err
+    assert "no policy yet; name one: install --policy FILE" in said.err
     assert "/policies/jada-agent.toml" in said.err
     assert files(root) == set()
 
@@ -154,9 +163,9 @@ class TestOverAnotherPolicy:
             '-model = "claude-opus-4-6"\n'
             '+model = "claude-sonnet-4-6"\n'
         )
-        assert said.err == (
+        assert one_line(said.err) == (
             f"jada-configd: another policy stands at {another} and nothing was changed; "
-            "--force puts this one in its place\n"
+            "--force puts this one in its place"
         )
         assert files(root) == {"/etc/jada-configd/policy.toml"}
         assert another.read_bytes() == before
@@ -338,3 +347,28 @@ class TestWhereItCannotBeInstalled:
         monkeypatch.setattr(Manager, "runs", False)
         with pytest.raises(HostError, match=said):
             site.site(argparse.Namespace(user=user, root="/"))
+
+
+def test_who_interrupts_it_in_the_middle_is_told_how_things_were_left(
+    root: Path,
+    policy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    put = placements.put
+    done: list[str] = []
+
+    def put_two(change: placements.Pending, into: Files) -> None:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        put(change, into)
+        done.append(change.placement.path)
+
+    monkeypatch.setattr(placements, "put", put_two)
+    arguments = ["install", "--root", str(root), "--policy", str(policy)]
+    assert main(arguments) == 130
+    said = capsys.readouterr()
+    assert said.out.endswith(lines("wrote", ("/etc/jada-configd/policy.toml", PUT[0])))
+    assert one_line(said.err).endswith("said above was done and stays; it can be run again")
+    monkeypatch.undo()
+    assert main(arguments) == 0

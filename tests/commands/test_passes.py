@@ -61,6 +61,29 @@ def test_json_is_one_document_even_where_the_policy_does_not_load(
     assert err
 
 
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ('[service."a.service".limits]', 'service."a.service"'),
+        ("[login.ubuntu.limits]", "login.ubuntu"),
+    ],
+)
+def test_a_tree_that_does_not_run_gets_no_number_of_this_host(
+    tree: Path, said: Said, table: str, name: str
+) -> None:
+    """How much "max" is depends on the host, and an image runs on others."""
+    place = tree / "etc/jada-configd/policy.toml"
+    place.write_text(f'{POLICY}{table}\nnofile = "max"\n')
+    for verb in ("check", "apply"):
+        status, out, err = said(verb)
+        assert (status, out) == (1, "")
+        assert err.startswith(f'policy.toml:6: {name}.limits.nofile: "max" is what a running host')
+    assert not (tree / "etc/systemd").exists()
+    assert not (tree / "etc/security").exists()
+    place.write_text(f"{POLICY}{table}\nnofile = 1024\n")
+    assert said("apply")[0] == 0
+
+
 def test_what_to_do_next_names_the_places_that_were_named(tree: Path, said: Said) -> None:
     other = tree / "other policy.toml"
     other.write_text(POLICY)
