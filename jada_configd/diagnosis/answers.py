@@ -97,14 +97,3 @@ def units_of(policy: Policy | None) -> Sequence[tuple[str, str]]:
         *((spec.unit, spec.origin) for spec in policy.services),
         *((unit, spec.origin) for spec in policy.settings for unit in spec.services),
     )
-
-
-def declared(policy: Policy, name: str) -> Sequence[object]:
-    """A part of the policy language, empty where this policy has none of it."""
-    return tuple(getattr(policy, name, ()))
-
-
-def sysctl_keys(policy: Policy | None) -> Sequence[str]:
-    """The kernel parameters of a policy, with dots."""
-    found = declared(policy, "sysctls") if policy is not None else ()
-    return tuple(str(getattr(spec, "key", "")) for spec in found)

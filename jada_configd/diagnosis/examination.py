@@ -18,8 +18,6 @@ from jada_configd.diagnosis.answers import (
     Around,
     Managed,
     Survey,
-    declared,
-    sysctl_keys,
     units_of,
 )
 from jada_configd.diagnosis.ceilings import Wanted
@@ -63,7 +61,7 @@ def _process(survey: Survey) -> Iterator[Finding]:
             doer,
             holds_files=policy is None or bool(policy.settings),
             holds_limits=_holds_limits(policy),
-            sysctls=frozenset(sysctl_keys(policy)),
+            sysctls=frozenset(spec.key for spec in policy.sysctls) if policy else frozenset(),
         )
         yield from privileges.confinement(around.security, doer)
         if around.daemon is not None:
@@ -115,7 +113,7 @@ def _kernel(survey: Survey) -> Iterator[Finding]:
 
 
 def _rest(survey: Survey) -> Iterator[Finding]:
-    holds_logins = survey.declared is not None and bool(declared(survey.declared, "logins"))
+    holds_logins = survey.declared is not None and bool(survey.declared.logins)
     if isinstance(survey.pam, Unknown):
         if holds_logins:
             yield unknown("logins", survey.pam)
@@ -141,8 +139,8 @@ def _wanted(policy: Policy | None) -> Sequence[Wanted]:
 
 
 def _nr_open(policy: Policy | None) -> int | None:
-    for spec in declared(policy, "sysctls") if policy is not None else ():
-        if getattr(spec, "key", "") == "fs.nr_open":
-            text = str(getattr(spec, "value", ""))
-            return int(text) if text.isdigit() else None
+    """What the policy itself makes of the ceiling."""
+    for spec in policy.sysctls if policy is not None else ():
+        if spec.key == "fs.nr_open" and spec.value.isdigit():
+            return int(spec.value)
     return None

@@ -17,8 +17,9 @@ _FEW_INODES: Final = 1000
 _NO_EXCHANGE: Final = frozenset(
     {"9p", "afs", "ceph", "cifs", "exfat", "nfs", "nfs4", "ntfs", "ntfs3", "smb3", "vboxsf"}
 )
-# Below these our unit may write only where `install` has opened it (ProtectSystem=yes).
-_CLOSED: Final = ("/usr", "/boot", "/efi", "/bin", "/sbin", "/lib")
+# Below these our unit may write only where `install` has opened it (ProtectSystem=yes), or where a
+# unit of an earlier version kept them closed.
+_CLOSED: Final = ("/usr", "/boot", "/efi", "/bin", "/sbin", "/lib", "/proc/sys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,15 @@ def directories(places: Sequence[Place]) -> Iterator[Finding]:
 
 def file_systems(places: Sequence[Place]) -> Iterator[Finding]:
     """File systems on which a correction is less safe, or a change is not heard of."""
-    check, seen = "file-systems", set()
+    check = "file-systems"
+    seen: set[str] = set()
+    kinds: set[str] = set()
     for place in places:
         look = place.look
-        if isinstance(look, Unknown):
+        if isinstance(look, Unknown) or look.mount.kind == "proc":
             continue
         kind = look.mount.kind
+        kinds.add(kind)
         weak = kind in _NO_EXCHANGE or kind.startswith("fuse")
         if not weak or look.mount.point in seen:
             continue
@@ -52,7 +56,6 @@ def file_systems(places: Sequence[Place]) -> Iterator[Finding]:
         says += "the moment of a correction may be lost, and what another host changes is only "
         says += "found at the next sweep"
         yield warning(check, says, 'edit the policy: a local file; or [daemon] sweep = "30s"')
-    kinds = {place.look.mount.kind for place in places if isinstance(place.look, PlaceLook)}
     if kinds and not seen:
         yield ok(check, f"files can be exchanged in one step ({escaped(', '.join(sorted(kinds)))})")
 

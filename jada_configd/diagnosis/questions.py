@@ -15,7 +15,7 @@ from jada_configd.core.survey import (
     FileLook,
     Mount,
 )
-from jada_configd.diagnosis.answers import Around, Asked, Managed, declared, sysctl_keys, units_of
+from jada_configd.diagnosis.answers import Around, Asked, Managed, units_of
 from jada_configd.diagnosis.places import Place
 from jada_configd.diagnosis.policies import PolicyLook
 from jada_configd.errors import HostError, PolicyError
@@ -119,18 +119,7 @@ def own_places(
         at(path)
         look = place_looks.own_place_look(path, mode, table, daemon)
         found.append(Place(purpose, look))
-    inside = where.root.rstrip("/")
-    wanted: dict[str, tuple[str, list[str]]] = {}
-    for spec in policy.services if policy is not None else ():
-        if spec.limits:
-            directory = f"{inside}{where.units}/{spec.unit}.d"
-            wanted[directory] = ("drop-ins", [f"{directory}/{DROP_IN}"])
-    if policy is not None and declared(policy, "logins"):
-        wanted[f"{inside}{_LIMITS_D}"] = ("logins", [])
-    if policy is not None and declared(policy, "sysctls"):
-        wanted[f"{inside}{_SYSCTL_D}"] = ("sysctl files", [])
-        for key in sysctl_keys(policy) if not asked.image else ():
-            wanted[f"{_SYSCTLS}/{key.translate(_AS_PATH)}".rpartition("/")[0]] = ("sysctl", [])
+    wanted = _written_to(asked, policy) if policy is not None else {}
     seen = set()
     for directory, (purpose, files) in wanted.items():
         at(directory)
@@ -139,6 +128,24 @@ def own_places(
             found.append(Place(purpose, look))
         seen.add(look.there)
     return tuple(found)
+
+
+def _written_to(asked: Asked, policy: Policy) -> dict[str, tuple[str, list[str]]]:
+    """By directory: what for, and the files that the policy has us put there."""
+    inside = asked.where.root.rstrip("/")
+    wanted: dict[str, tuple[str, list[str]]] = {}
+    for spec in policy.services:
+        if spec.limits:
+            directory = f"{inside}{asked.where.units}/{spec.unit}.d"
+            wanted[directory] = ("drop-ins", [f"{directory}/{DROP_IN}"])
+    if policy.logins:
+        wanted[f"{inside}{_LIMITS_D}"] = ("login limits", [f"{inside}{_LIMITS_D}/{DROP_IN}"])
+    if policy.sysctls:
+        wanted[f"{inside}{_SYSCTL_D}"] = ("sysctl files", [f"{inside}{_SYSCTL_D}/{DROP_IN}"])
+    for sysctl in policy.sysctls if not asked.image else ():
+        place = f"{_SYSCTLS}/{sysctl.key.translate(_AS_PATH)}"
+        wanted[place.rpartition("/")[0]] = ("sysctl", [])
+    return wanted
 
 
 def files_of(

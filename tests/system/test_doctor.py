@@ -404,3 +404,25 @@ def test_a_user_s_own_service(host: Host) -> None:
     found = doctor(host, "--user", user="ubuntu").problem("daemon")
     host.run(["sh", "-c", found["remedy"]], user="ubuntu")
     eventually(lambda: doctor(host, "--user", user="ubuntu").status == 0, within=10)
+
+
+def test_what_a_policy_with_logins_and_kernel_parameters_needs(held: Host) -> None:
+    """Only looked at: what is below /proc/sys/fs is the machine's own."""
+    most = int(held.read("/proc/sys/fs/nr_open"))
+    held.write(
+        "/root/other.toml",
+        f'version = 1\n[sysctl]\n"fs.nr_open" = {most}\n"net.core.somaxconn" = 4096\n'
+        "[login.ubuntu.limits]\nnofile = 4096\n"
+        f'[service."agent.service".limits]\nnofile = {most + 1}\n',
+    )
+    said = doctor(held, "--policy", "/root/other.toml")
+    assert said.status == 1
+    read_only = "sysctl /proc/sys/fs is on a read-only file system, mounted on /proc/sys"
+    assert read_only in {each["says"] for each in said.findings("problem")}
+    (written,) = (each for each in said.findings("ok") if each["check"] == "directories")
+    for place in ("/etc/security/limits.d", "/etc/sysctl.d"):
+        assert place in written["says"]
+    limits = said.problem("limits")
+    assert f"agent.service cannot have nofile {most + 1} (other.toml:" in limits["says"]
+    assert limits["remedy"].startswith("systemd-nspawn --rlimit=NOFILE=")
+    assert "logins" in checks(said.findings("ok", "warning"))

@@ -85,7 +85,8 @@ def place_look(path: str, files: Sequence[str], table: Sequence[Mount], daemon: 
         path,
         there,
         mount,
-        writable=read_only or bool(immutable) or _may_write(there),
+        # No directory below /proc/sys can be written; its files can, where it is not read-only.
+        writable=read_only or bool(immutable) or mount.kind == "proc" or _may_write(there),
         read_only=read_only,
         daemon_read_only=_daemon_read_only(there, daemon),
         free_bytes=blocks * facts.f_frsize if facts.f_blocks else None,
