@@ -261,6 +261,20 @@ def test_on_an_image_the_file_is_written_as_declared_and_nothing_outside(pam: Ho
     assert not pam.exists(OURS)
 
 
+def test_who_forgets_the_service_of_the_same_user_is_warned_until_it_has_the_limit(
+    pam: Host,
+) -> None:
+    pam.run(["systemd-run", "--unit=agent.service", "--uid=ubuntu", "sleep", "1000"])
+    policy = "version = 1\n[login.ubuntu]\nlimits.nofile = 400\n[service.'agent.service']\n"
+    pam.write(POLICY, policy)
+    said = pam.run(["jada-configd", "check"], check=False)
+    warning = "policy.toml:2: login.ubuntu: warning: agent.service runs as ubuntu"
+    assert warning in said.stderr
+    pam.write(POLICY, f"{policy}limits.nofile = 400\n")
+    assert "warning" not in pam.run(["jada-configd", "check"], check=False).stderr
+    pam.run(["systemctl", "stop", "agent.service"])
+
+
 def test_a_users_own_policy_is_told_that_it_cannot(pam: Host) -> None:
     pam.write("/home/ubuntu/p.toml", BOUNDLESS, owner="ubuntu")
     command = ["jada-configd", "validate", "--user", "/home/ubuntu/p.toml"]
