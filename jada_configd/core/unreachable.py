@@ -73,7 +73,8 @@ def _resolved(word: LimitWord, ceiling: Ceiling) -> LimitValue:
 def _sentence(
     line: LimitLine, lines: Sequence[LimitLine], process: ProcessFact, ceiling: Ceiling
 ) -> str:
-    has = has_text(f"process {process.pid}", line.limit, process.limits[line.limit])
+    who = f"process {process.pid} ({process.name})"
+    has = has_text(who, line.limit, process.limits[line.limit])
     last = line_that_gives(lines, line.limit)
     later = last is not None and last != line
     why = f"{line_text(last)} is read later" if last and later else out_of_reach(ceiling)

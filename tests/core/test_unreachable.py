@@ -41,7 +41,7 @@ def test_what_a_process_has_what_was_asked_and_why_is_told(host: FakeHost) -> No
     told = note(host)
     assert told is not None
     assert told.split("; ") == [
-        f"process {pid} has nofile 20000:20000",
+        f"process {pid} (agent) has nofile 20000:20000",
         f"asked: LimitNOFILE={IMPOSSIBLE} in {path}:2",
         WHY,
     ]
@@ -85,7 +85,7 @@ def test_a_line_that_a_later_one_overrides_says_so(host: FakeHost) -> None:
     later = asks(host, LATER, 4096)
     pid = runs(host)
     assert note(host) == (
-        f"process {pid} has nofile 4096:4096; asked: LimitNOFILE={IMPOSSIBLE} in {path}:2; "
+        f"process {pid} (agent) has nofile 4096:4096; asked: LimitNOFILE={IMPOSSIBLE} in {path}:2; "
         f"why: LimitNOFILE=4096 in {later}:2 is read later"
     )
 

@@ -81,8 +81,32 @@ def clean(shared_host: Host) -> Iterator[Host]:
     )
 
 
+def test_where_the_policy_asks_for_more_than_there_is_the_process_is_told_of(
+    clean: Host,
+) -> None:
+    door = Door(clean, "a-door.service", "core = 0")
+    place = f"{SYSTEM}/a-door.service.d/zzz.conf"
+    door.put(place)
+    clean.write(
+        POLICY_PATH, 'version = 1\n[service."a-door.service"]\nlimits = { nofile = 65536 }\n'
+    )
+    assert door.run("apply").returncode == 2
+    status, told = door.told()
+    assert status == 2
+    wanted = three_lines(door, f"LimitNOFILE={IMPOSSIBLE} in {place}:3", REACH)
+    assert told["process-limits"]["problem"] == "; ".join(wanted)
+    assert told["service"]["problem"] is None
+    lines = door.read()
+    at = lines.index(wanted[0])
+    assert lines[at : at + 3] == wanted
+    pid = door.pid
+    assert door.run("apply").returncode == 2
+    assert door.pid == pid
+    assert door.told() == (status, told)
+
+
 def three_lines(door: Door, asked: str, why: str) -> list[str]:
-    return [f"process {door.pid} has nofile 20000:20000", f"asked: {asked}", f"why: {why}"]
+    return [f"process {door.pid} (sleep) has nofile 20000:20000", f"asked: {asked}", f"why: {why}"]
 
 
 REACH = (
@@ -161,7 +185,7 @@ def test_a_line_that_ours_overrides_is_told_as_such(clean: Host) -> None:
     status, told = door.told()
     assert status == 0
     assert told["service"]["problem"] == (
-        f"process {door.pid} has nofile 4096:4096; asked: LimitNOFILE={IMPOSSIBLE} in {place}:3; "
+        f"process {door.pid} (sleep) has nofile 4096:4096; asked: LimitNOFILE={IMPOSSIBLE} in {place}:3; "
         f"why: LimitNOFILE=4096 in {SYSTEM}/a-door.service.d/zz-jada-configd.conf:4 is read later"
     )
 
@@ -281,6 +305,9 @@ def test_the_daemon_tells_once_of_what_it_cannot_override(host: Host) -> None:
     records = host.journal(f"--unit={UNIT}", "JADA_RESOURCE=unit-dropin:a-door.service")
     assert [each["JADA_EVENT"] for each in records if f"{place}:2" in each["MESSAGE"]] == ["drift"]
     assert host.show("a-door", "MainPID") == pid
+    host.run(["systemctl", "restart", "a-door"])  # it has 20000 now, till we hear of it
+    new = host.show("a-door", "MainPID")["MainPID"]
+    holds(lambda: " 4096 " in host.sh(f"grep files /proc/{new}/limits"))
     host.sh(f"rm {place}; systemctl daemon-reload")
     daemon.settles()
 
