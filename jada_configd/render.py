@@ -27,7 +27,7 @@ _COLOURS = {
 _IN_SYNC_LISTED = 20
 _UNIT = 36  # columns of its name
 _NO_BREAK = "\N{NO-BREAK SPACE}"
-_MUCH = 0.5  # of a limit: who uses so much is named
+MUCH = 0.5  # of a limit: who uses so much is named
 _YES_NO = {True: "yes", False: "no"}
 
 
@@ -155,7 +155,7 @@ def _usage(plain: Mapping[str, Any]) -> list[str]:
             parts.append(f"{limit} {use['used']} (no limit)")
             continue
         who = f", process {use['pid']} {escaped(use['name'])}" if use.get("pid") else ""
-        much = who if use["share"] >= _MUCH else ""
+        much = who if use["share"] >= MUCH else ""
         parts.append(f"{limit} {use['used']} of {use['limit']} ({int(use['share'] * 100)} %{much})")
     processes = plain["processes"]
     parts.append("1 process" if processes == 1 else f"{processes} processes")

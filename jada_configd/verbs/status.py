@@ -7,8 +7,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from jada_configd.core.wording import escaped
 from jada_configd.host.directories import Directories, directories
+from jada_configd.host.processes.connections import connections, told
 from jada_configd.host.survey.daemon_look import snapshot
+from jada_configd.render import MUCH
 from jada_configd.render import status as rendered
 from jada_configd.verbs.output import complain, painter, print_json
 from jada_configd.verbs.sources import revision_on_disk
@@ -71,8 +74,23 @@ def _hints(where: Directories, plain: Mapping[str, Any]) -> list[str]:
             f"The policy on disk is another than the one in force; `{unit} reload jada-configd` "
             "loads it."
         )
+    hints += _connections(plain)
     if plain["state"] == "degraded":
         hints.append("`jada-configd doctor` says what is in the way, and what mends that.")
     if plain["state"] not in ("in-sync", "correcting"):
         hints.append("`jada-configd check` shows what would be done.")
+    return hints
+
+
+def _connections(plain: Mapping[str, Any]) -> list[str]:
+    """Of each process that has used much of its `nofile`, what of that are connections."""
+    hints = []
+    for service in plain["services"]:
+        use = (service.get("usage") or {}).get("nofile") or {}
+        if (use.get("share") or 0) < MUCH:
+            continue
+        states = connections(use["pid"])
+        if states is not None:
+            who = f"process {use['pid']} ({escaped(use['name'])})"
+            hints.append(f"Of the descriptors of {who} are {told(states)}.")
     return hints

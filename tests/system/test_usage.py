@@ -132,6 +132,10 @@ def test_a_person_is_shown_the_use_beside_the_limits_in_80_columns(host: Host) -
     words = " ".join(shown.split())
     assert f"nofile {OVER + STREAMS} of {LIMIT} (82 %, process {hoarder.pid} python3)" in words
     assert "1 process, 5 threads at " in words
+    who = f"process {hoarder.pid} (python3)"
+    assert (
+        f"Of the descriptors of {who} are 0 connections and 2 other sockets." in words
+    )  # to the journal
     usage = service(daemon)["usage"]
     assert (usage["processes"], usage["threads"]) == (1, 5)
     assert usage["nproc"]["uid"] == host.account("ubuntu").uid
