@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from subjects import (
@@ -270,6 +271,20 @@ def watching(bench: Bench) -> Iterator[Row]:
     yield Row("one drain of hints after a rename", quantile(took, 0.5), None, "ms", spread(took))
 
 
+def processes(bench: Bench) -> Iterator[Row]:
+    """Every process of a unit compared with the policy; none may have what it says."""
+    from crowd import NOBODY, crowd
+
+    users = [("", 0), (" of another user", NOBODY)] if os.geteuid() == 0 else [("", 0)]
+    for whose, uid in users:
+        with crowd(2000, uid=uid) as many:
+            for wrong, said in ((False, "all have the limits"), (True, "none has them")):
+                look = partial(many.look, wrong=wrong)
+                took = [spent(look) for _ in range(bench.times(30))]
+                what = f"2,000 processes{whose} looked at"
+                yield Row(what, quantile(took, 0.5), 50.0, "ms", f"{said}; {spread(took)}")
+
+
 def spent(call: Callable[..., object], *arguments: object) -> float:
     began = time.perf_counter()
     call(*arguments)
@@ -304,6 +319,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "readers": readers,
     "noise": noise,
     "watch": watching,
+    "processes": processes,
     "check": checking,
 }
 
