@@ -399,6 +399,24 @@ def test_what_bounds_all_else_is_the_manager_that_may_not(manager: dict[str, str
     assert ceilings.ceiling("nofile", 9) == Ceiling(20000, f"{who} {OWN} can raise")
 
 
+@pytest.mark.parametrize(
+    ("ids", "most"),
+    [
+        ("         0          0 4294967295\n", 1048576),
+        ("         0     100000      65536\n", 20000),
+        ("0 1000 1\n1 100000 65535\n", 20000),
+        ("", 1048576),
+    ],
+)
+def test_a_capability_in_a_user_namespace_of_ones_own_raises_no_limit(
+    manager: dict[str, str], ids: str, most: int
+) -> None:
+    manager["1/uid_map"] = ids
+    found = ceilings.ceiling("nofile")
+    assert found is not None
+    assert found.value == most
+
+
 def test_fs_nr_open_counts_where_it_is_less(manager: dict[str, str], tmp_path: Path) -> None:
     manager["1/status"] = "CapEff:\t0\n"
     (tmp_path / "nr_open").write_text("4096\n")
