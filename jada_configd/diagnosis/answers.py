@@ -37,6 +37,13 @@ class Asked:
         return not self.where.managed
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """What makes another command mean the same place."""
+        if self.image:
+            return ("--root", self.where.root)
+        return ("--user",) if self.where.user else ()
+
+    @property
     def sees_all(self) -> bool:
         """Whether permissions keep nothing back that the checks need."""
         return self.image or self.where.user or self.uid == 0

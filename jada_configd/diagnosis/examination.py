@@ -42,7 +42,8 @@ def _policy(survey: Survey) -> Iterator[Finding]:
     daemon = around.daemon if isinstance(around, Around) else None
     user = survey.asked.where.user
     mine = [path for path in shipped_policies() if user == path.endswith("workstation.toml")]
-    yield from policies.policy(survey.policy, daemon, user=user, shipped=mine)
+    place = survey.asked.options
+    yield from policies.policy(survey.policy, daemon, place=place, shipped=mine)
 
 
 def _process(survey: Survey) -> Iterator[Finding]:

@@ -27,9 +27,16 @@ class PolicyLook:
 
 
 def policy(
-    look: PolicyLook | Unknown, daemon: DaemonLook | None, *, user: bool, shipped: Sequence[str]
+    look: PolicyLook | Unknown,
+    daemon: DaemonLook | None,
+    *,
+    place: Sequence[str] = (),
+    shipped: Sequence[str],
 ) -> Iterator[Finding]:
-    """The policy file with its fragments."""
+    """The policy file with its fragments.
+
+    `place` are the options that mean this very place: `--user`, or `--root` with its directory.
+    """
     check = "policy"
     if isinstance(look, Unknown):
         yield unknown(check, look)
@@ -38,12 +45,13 @@ def policy(
     if not look.exists:
         example = next(iter(shipped), "FILE")
         says = f"there is no policy at {escaped(look.path)}: nothing is held"
-        option = " --user" if user else ""
-        remedy = f"jada-configd install{option} --policy {shlex.quote(example)}"
-        yield problem(check, says, remedy)
+        remedy = shlex.join(["jada-configd", "install", *place, "--policy", example])
+        yield problem(check, says, escaped(remedy))
         return
-    reload = f"{systemctl(user=user)} reload jada-configd"
-    validate = f"jada-configd validate {where}" if look.named else "jada-configd validate"
+    reload = f"{systemctl(user='--user' in place)} reload jada-configd"
+    validate = escaped(shlex.join(["jada-configd", "validate", *place]))
+    if look.named:
+        validate = f"jada-configd validate {where}"
     for message in look.errors:
         after = f" && {reload}" if daemon is not None and not look.named else ""
         yield problem(check, escaped(message), f"edit {where}, then: {validate}{after}")

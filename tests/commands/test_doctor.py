@@ -94,7 +94,7 @@ def test_a_policy_that_does_not_load_and_a_file_that_is_none(said: Said, tree: P
     assert status == 1
     assert 'policy.toml:3:1: settings.a.pth: unknown key; did you mean "path"?' in joined(out)
     place = f"{tree}/etc/jada-configd/policy.toml"
-    assert f"\n         mend it: edit {place}, then: jada-configd validate\n" in out
+    assert f"\n         mend it: edit {place}, then: jada-configd validate --root {tree}\n" in out
     assert joined(out).endswith("what is marked `problem` keeps the policy from being held.")
 
 

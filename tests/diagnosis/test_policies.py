@@ -49,7 +49,7 @@ EDIT = f"edit {PATH}"
 def test_the_policy(
     look: PolicyLook | Unknown, daemon: DaemonLook | None, status: str, says: str, remedy: str
 ) -> None:
-    found = one(policy(look, daemon, user=False, shipped=["/opt/p.toml"]))
+    found = one(policy(look, daemon, shipped=["/opt/p.toml"]))
     assert found.status == status
     assert says in found.says
     assert str(found.remedy or "").startswith(remedy)
@@ -58,18 +58,27 @@ def test_the_policy(
 
 def test_where_there_is_none_one_that_is_shipped_is_named() -> None:
     look = PolicyLook(PATH, exists=False)
-    found = one(policy(look, None, user=True, shipped=["/opt/my policies/p.toml"]))
+    found = one(policy(look, None, place=["--user"], shipped=["/opt/my policies/p.toml"]))
     assert found.remedy == "jada-configd install --user --policy '/opt/my policies/p.toml'"
 
 
 def test_one_that_was_not_read_yet_is_a_warning_with_the_command_that_reads_it() -> None:
-    first, second = policy(LOADS, replace(DAEMON, revision="sha256:2"), user=False, shipped=[])
+    first, second = policy(LOADS, replace(DAEMON, revision="sha256:2"), shipped=[])
     assert (first.status, first.remedy) == ("warning", "systemctl reload jada-configd")
     assert second.status == "ok"
 
 
 def test_its_own_warnings_are_told() -> None:
     warned = replace(LOADS, policy=replace(POLICY, warnings=("policy.toml:3:1: warning: x",)))
-    first, second = policy(warned, None, user=False, shipped=[])
+    first, second = policy(warned, None, shipped=[])
     assert (first.status, first.says) == ("warning", "policy.toml:3:1: warning: x")
     assert second.status == "ok"
+
+
+def test_an_image_is_mended_in_its_place() -> None:
+    place = ["--root", "/my image"]
+    look = PolicyLook("/my image/policy.toml", exists=True, errors=("no",))
+    found = one(policy(look, None, place=place, shipped=[]))
+    assert str(found.remedy).endswith("then: jada-configd validate --root '/my image'")
+    gone = one(policy(replace(look, exists=False), None, place=place, shipped=["/p.toml"]))
+    assert gone.remedy == "jada-configd install --root '/my image' --policy /p.toml"
