@@ -197,7 +197,7 @@ def test_systemds_own_and_the_kernels_are_told_from_the_services(
     pid = group.start(LOWERS)
     known = procfs.stat(pid)
     assert known is not None
-    told = {**{each: getattr(known, each) for each in known.__slots__}, **changed}
+    told = {**known._asdict(), **changed}
     monkeypatch.setattr(procfs, "stat", lambda _: procfs.Stat(**told))
     monkeypatch.setattr(facts, "_program", lambda _: None)
     strayed = group.strays(own("nofile"))
@@ -212,7 +212,7 @@ def test_the_limits_of_who_has_become_the_service_meanwhile_are_its_own(
     wanted = own("nofile")
     known = procfs.stat(pid)
     assert known is not None
-    told = {each: getattr(known, each) for each in known.__slots__} | {"parent": 1}
+    told = {**known._asdict(), "parent": 1}
     monkeypatch.setattr(procfs, "stat", lambda _: procfs.Stat(**told))
     asks: Callable[[int, int], tuple[int, int]] = resource.prlimit
     answers = [(5, 6)]

@@ -9,7 +9,6 @@ closes them; `limit SOFT HARD` sets its own. What came of each is appended to `a
 import os
 import resource
 import signal
-import sys
 from pathlib import Path
 
 PLACE = Path(os.environ["RUNTIME_DIRECTORY"])
@@ -85,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

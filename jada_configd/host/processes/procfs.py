@@ -5,8 +5,7 @@ The parsers are pure: text in, facts out.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from jada_configd.errors import Unable
 
@@ -17,8 +16,7 @@ _READ_BYTES: Final = 1 << 17  # all of each file but a boundless command line
 _PART_BYTES: Final = 1 << 12  # most files in one go, and no more memory for one than it needs
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(NamedTuple):
     """What `/proc/pid/stat` tells, as far as it matters here."""
 
     name: bytes
@@ -41,7 +39,7 @@ def parse_stat(text: bytes) -> Stat | None:
     if not bracket or len(fields) <= _NUMBERS[-1] - 3:
         return None
     numbers = [fields[number - 3] for number in _NUMBERS]
-    if not all(map(bytes.isdigit, numbers)):
+    if not b"".join(numbers).isdigit():
         return None
     parent, flags, user, system, started = map(int, numbers)
     name = before.partition(b"(")[2]
