@@ -60,6 +60,7 @@ class FakeLoop:
         host = self.host
         host.dies_after = None
         host.told.clear()
+        host.refusals.clear()  # the daemon's own memory
         self.ledger = host.ledger = Ledger.of(self.disk.get("debts"), self.disk.get("known"), BOOT)
         self.takeup = TakeUp(host, self.ledger, self._save)
         self.reconciler = Reconciler(host, self.ledger, self.takeup, host.clock_ns, host.remember)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from jada_configd.core.resources.sysctls import SYSCTL_FILE
 from jada_configd.core.wording import escaped
 from jada_configd.installation import placements
 from jada_configd.installation.links import links, unlink
@@ -78,6 +79,8 @@ def _say_what_stays(here: Site, held: Sequence[str]) -> None:
     print("Settings files stay as they are.")
     if held and here.manager.runs:
         print("Running processes keep their limits; units have their own again when they start.")
+    if SYSCTL_FILE in held:
+        print("The kernel keeps its values until they are set or the host boots.")
     kept = [path for path in (where.configuration, where.state) if Path(path).exists()]
     if kept:
         hint = "; --purge removes the state" if where.state in kept else ""

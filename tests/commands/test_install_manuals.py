@@ -57,7 +57,8 @@ def keys() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "key", sorted(set(keys()) - {"soft", "hard", "settings", "service", "daemon", "login"})
+    "key",
+    sorted(set(keys()) - {"soft", "hard", "settings", "service", "daemon", "login", "sysctl"}),
 )
 def test_every_key_of_the_policy_is_described(key: str) -> None:
     if key == "limits":

@@ -74,6 +74,9 @@ class TestTheShippedUnit:
             "PrivateUsers",
             "ProtectProc",
             "ProcSubset",
+            "ProtectControlGroups",
+            "ProtectHostname",
+            "ProtectKernelTunables",
         ],
     )
     def test_says_why_beside_each_loosening(self, loosening: str) -> None:

@@ -39,6 +39,7 @@ def daemon(installed: Installed) -> Iterator[Daemon]:
     with Host.boot(overlays=installed.overlays, links=installed.links) as host:
         daemon = Daemon.install(host, RULES)
         daemon.settles()
+        expect_machine_is_safe(daemon)
         yield daemon
 
 
@@ -51,6 +52,14 @@ def as_declared(request: pytest.FixtureRequest) -> Iterator[None]:
         daemon.host.sh(f"rm -f {LATER}")
         daemon.reload(RULES)
         daemon.settles()
+
+
+def expect_machine_is_safe(daemon: Daemon) -> None:
+    """What the host has read-only its sandbox has too: outside `net` it is the machine's own."""
+    inside = ["nsenter", f"--target={daemon.pid}", "--mount"]
+    daemon.host.run([*inside, "test", "-w", LIVE])
+    for path in ("/proc/sys/fs/nr_open", "/proc/sysrq-trigger", "/sys/fs/cgroup/cgroup.procs"):
+        assert daemon.host.run([*inside, "test", "-w", path], check=False).returncode == 1, path
 
 
 def live(host: Host, key: str = KEY) -> str:
@@ -134,6 +143,7 @@ def test_a_key_that_there_is_not_is_held_for_the_next_boot(daemon: Daemon) -> No
 
 
 def test_what_is_read_only_is_told_and_the_machine_keeps_its_own(daemon: Daemon) -> None:
+    expect_machine_is_safe(daemon)
     before = int(Path("/proc/sys/fs/nr_open").read_text())
     found = held_by(daemon, f'"fs.nr_open" = {before + 8}')
     assert found["problem"] == (
@@ -153,7 +163,7 @@ def test_what_is_read_only_is_told_and_the_machine_keeps_its_own(daemon: Daemon)
     ],
     ids=["refused", "otherwise"],
 )
-def test_what_the_kernel_does_not_take_is_asked_once_and_told_once(
+def test_what_the_kernel_does_not_take_is_told_once(
     daemon: Daemon, entry: str, problem: str
 ) -> None:
     host = daemon.host
@@ -163,13 +173,8 @@ def test_what_the_kernel_does_not_take_is_asked_once_and_told_once(
     holds(lambda: daemon.result(resource) == "drifted")
     assert problem in daemon.status()["reason"]
     assert entry.split('"')[1] in host.read(FILE)
-    trace = host.start(["strace", "-f", "-e", "trace=openat", "-p", str(daemon.pid)])
     passes = daemon.status()["counters"]["passes"]
     holds(lambda: daemon.status()["counters"]["passes"] > passes + 2, within=6)
-    trace.stop()
-    assert "O_WRONLY" not in "".join(
-        line for line in trace.output.splitlines(keepends=True) if "somaxconn" in line
-    )
     assert len(records(host, resource)) == before + 1
 
 
@@ -179,11 +184,11 @@ def test_two_passes_make_one_write(daemon: Daemon) -> None:
     first = host.run(["jada-configd", "apply", "--json"])
     second = host.run(["jada-configd", "apply", "--json"])
     results = [
-        {each["id"]: (each["result"], each["actions"]) for each in resources}
+        {each["id"]: (each["result"], *each["actions"]) for each in resources}
         for resources in (json.loads(said.stdout)["resources"] for said in (first, second))
     ]
-    assert results[0][f"sysctl:{KEY}"] == ("corrected", [f"set {KEY}"])
-    assert set(results[1].values()) == {("in-sync", [])}
+    assert results[0][f"sysctl:{KEY}"] == ("corrected", f"set {KEY}")
+    assert set(results[1].values()) == {("in-sync",)}
     host.run(["systemctl", "start", UNIT])
 
 
@@ -192,7 +197,7 @@ def test_in_observe_mode_nothing_is_set(daemon: Daemon) -> None:
     daemon.reload(RULES.replace('"1s"', '"1s"\ndaemon.mode = "observe"'))
     host.sh(f"echo 128 > {LIVE}; rm {FILE}")
     daemon.settles("drifted")
-    assert check(host)[f"sysctl:{KEY}"]["result"] == "reported"
+    assert daemon.result(f"sysctl:{KEY}") == "reported"
     assert live(host) == "128"
     assert not host.exists(FILE)
 
