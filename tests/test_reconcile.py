@@ -771,6 +771,76 @@ def test_what_a_restart_did_not_bring_is_told_and_not_tried_again(host: FakeHost
     assert loop.reports[LIMITS].result == "in-sync"
 
 
+def test_what_a_program_does_whenever_it_starts_brings_no_second_restart(host: FakeHost) -> None:
+    """Node.js raises its soft limit: the process was right for a moment, and is not any more."""
+    host.raises_limits = False
+    loop = settled(host, WITH_LIMITS)
+    host.lower_limit(AGENT, "nofile", (6, 6))
+    for _ in range(4):
+        loop.sweep()
+        for _ in range(100):
+            loop.hear()
+            loop.turn()
+            host.advance(10 * MILLISECOND_NS)
+            if host.jobs:
+                host.step_job(host.jobs[0])
+                if not host.jobs:
+                    loop.hear()
+                    loop.turn()
+                    assert loop.reports[LIMITS].settled
+                    host.lower_limit(AGENT, "nofile", (6, 6))
+        host.advance(300 * SECOND_NS)
+    assert named(host.done).count("StartJob") == 1
+    report = loop.reports[LIMITS]
+    assert report.problem is not None
+    assert report.problem.endswith(f"; a restart of {AGENT} did not bring it either")
+
+
+def test_what_held_for_a_while_after_a_restart_may_have_another(host: FakeHost) -> None:
+    host.raises_limits = False
+    loop = settled(host, WITH_LIMITS)
+    for count in (1, 2):
+        host.lower_limit(AGENT, "nofile", (1, 1))
+        loop.sweep()
+        loop.settle()
+        assert loop.reports[LIMITS].settled
+        assert named(host.done).count("StartJob") == count
+
+
+def test_a_process_whose_limit_is_refused_keeps_no_other_from_its_own(host: FakeHost) -> None:
+    host.raises_limits, host.same_user = False, True
+    held = policy(services=(service_spec(limits={"nofile": (5, 6)}, live="all"),))
+    loop = settled(host, held)
+    beyond, within = host.fork(AGENT), host.fork(AGENT)
+    host.lower_limit(AGENT, "nofile", (1, 2), pid=beyond.pid)
+    host.lower_limit(AGENT, "nofile", (1, 6), pid=within.pid)
+    main = host.units[AGENT].process
+    loop.sweep()
+    loop.settle()
+    limits = {each.pid: each.limits["nofile"] for each in host.units[AGENT].others}
+    assert limits == {beyond.pid: (1, 2), within.pid: (5, 6)}
+    report = loop.reports[LIMITS]
+    assert report.result == "failed"
+    assert report.problem == f"the kernel refuses nofile to process {beyond.pid}"
+    assert host.units[AGENT].process == main
+
+
+def test_a_process_that_ends_before_it_is_set_keeps_no_other_from_its_own(host: FakeHost) -> None:
+    held = policy(services=(service_spec(limits={"nofile": (5, 6)}, live="all"),))
+    loop = settled(host, held)
+    ends, stays = host.fork(AGENT), host.fork(AGENT)
+    for child in (ends, stays):
+        host.lower_limit(AGENT, "nofile", (1, 2), pid=child.pid)
+    host.before.append(lambda _: host.end(AGENT, ends.pid))
+    loop.sweep()
+    (report,) = (each for each in loop.turn() if each.resource.id == LIMITS)
+    assert report.result == "waiting"
+    (other,) = host.units[AGENT].others
+    assert other.limits["nofile"] == (5, 6)
+    loop.settle()
+    assert loop.reports[LIMITS].settled
+
+
 @pytest.mark.parametrize("apply", ["none", "reload"])
 def test_where_no_restart_is_allowed_it_is_left_to_a_hand(host: FakeHost, apply: str) -> None:
     host.raises_limits = False
