@@ -32,7 +32,7 @@ def overridden(
     if masking is not None:
         return (
             f"{head}; our drop-in is masked by {escaped(masking)}, which has the same name and "
-            f"counts first; to do: {_remove(masking, ours, user=user)}"
+            f"counts first; remedy: {_remove(masking, ours, user=user)}"
         )
     if line is None:
         return f"{head}; no file that can be read says so"
@@ -44,7 +44,7 @@ def overridden(
     whose = _whose(path, unit.name)
     return (
         f"{head}; asked: {line_text(line)}, which is read after our drop-in{whose}; "
-        f"to do: {_take_out(path, ours, user=user)}"
+        f"remedy: {_take_out(path, ours, user=user)}"
     )
 
 

@@ -226,7 +226,8 @@ class Reader(Protocol):
     def limit_lines(self, unit: str) -> tuple[LimitLine, ...]:
         """All that says what the limits of a unit are to be, in the order of systemd's reading.
 
-        The files as they are now, which systemd may have yet to read. Raises `ManagerGone`.
+        Of the files that the unit had at the last look; what stands in them now systemd may have
+        yet to read. Raises `ManagerGone`.
         """
 
     def usage(self, unit: UnitFact, near: Mapping[str, float]) -> Usage | None:

@@ -112,8 +112,8 @@ class MachineReader:
         return self._sysctls.look(key)
 
     def limit_lines(self, unit: str) -> tuple[LimitLine, ...]:
-        """All that says what the limits of a unit are to be."""
-        fact = self.unit(unit)
+        """All that says what the limits of a unit are to be, by its files when last looked at."""
+        fact = self.units.get(unit) or self.unit(unit)  # to ask again costs more than all the rest
         systemd = self._manager_seen()
         where = configuration_directories(user=systemd.user, environ=os.environ)
         return unit_limit_lines(self._files, fact, systemd.manager(), where, user=systemd.user)

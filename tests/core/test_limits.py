@@ -108,18 +108,18 @@ def test_without_any_line_only_what_it_has_is_told() -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("/etc/systemd/system/a.service.d/zzz.conf", "our drop-in; to do: take that line out"),
-        ("/etc/systemd/system/service.d/zzz.conf", "and is for every service; to do: take"),
+        ("/etc/systemd/system/a.service.d/zzz.conf", "our drop-in; remedy: take that line out"),
+        ("/etc/systemd/system/service.d/zzz.conf", "and is for every service; remedy: take"),
         ("/etc/systemd/system/b@.service.d/zzz.conf", "and is for every instance of b@.service;"),
-        ("/etc/systemd/system/b-.service.d/zzz.conf", "and is for every b-*.service; to do: take"),
-        ("/etc/systemd/system/alias.service.d/zzz.conf", "and is for alias.service, too; to do"),
+        ("/etc/systemd/system/b-.service.d/zzz.conf", "and is for every b-*.service; remedy: take"),
+        ("/etc/systemd/system/alias.service.d/zzz.conf", "and is for alias.service, too; remedy"),
         (
             "/usr/lib/systemd/system/a.service.d/zzz.conf",
-            "to do: mask it by an empty /etc/systemd/system/a.service.d/zzz.conf, then",
+            "remedy: mask it by an empty /etc/systemd/system/a.service.d/zzz.conf, then",
         ),
         (
             "/run/systemd/generator/a.service.d/zzz.conf",
-            "to do: mask it by an empty /etc/systemd/system/a.service.d/zzz.conf, then",
+            "remedy: mask it by an empty /etc/systemd/system/a.service.d/zzz.conf, then",
         ),
     ],
 )

@@ -197,7 +197,7 @@ def test_a_later_drop_in_that_says_otherwise_is_named_and_waited_for(host: FakeH
     assert fields(drift) == {"systemd/LimitNPROC": ("5", "8192")}
     assert drift.problem == (
         f"systemd gives LimitNPROC=5; asked: LimitNPROC=5 in {later}:2, which is read after our "
-        "drop-in; to do: take that line out, then `systemctl daemon-reload`"
+        "drop-in; remedy: take that line out, then `systemctl daemon-reload`"
     )
     assert plan == Plan(waits="whoever set a later drop-in")
 

@@ -216,7 +216,7 @@ def test_a_later_drop_in_is_named_with_its_line_and_nothing_flaps(
     assert status == 2
     assert told["unit-dropin"]["problem"] == (
         f"systemd gives LimitNOFILE={IMPOSSIBLE}; asked: LimitNOFILE={IMPOSSIBLE} in {place}:3, "
-        f"which is read after our drop-in{whose}; to do: {remedy}, then `systemctl daemon-reload`"
+        f"which is read after our drop-in{whose}; remedy: {remedy}, then `systemctl daemon-reload`"
     )
     assert told["unit-dropin"]["actions"] == []
     assert door.run("apply").returncode == 2
@@ -236,7 +236,7 @@ def test_one_of_the_same_name_that_counts_first_masks_ours(clean: Host) -> None:
     _, told = door.told()
     assert told["unit-dropin"]["problem"] == (
         f"systemd gives LimitNOFILE=77; our drop-in is masked by {place}, which has the same name "
-        "and counts first; to do: remove it, then `systemctl daemon-reload`"
+        "and counts first; remedy: remove it, then `systemctl daemon-reload`"
     )
     assert told["unit-dropin"]["actions"] == []
 
@@ -332,7 +332,7 @@ def test_a_users_unit_has_the_doors_of_its_own_manager(host: Host) -> None:
     host.sh("systemctl --user daemon-reload; systemctl --user restart mine", user="ubuntu")
     assert told()["unit-dropin:mine.service"]["problem"] == (
         f"systemd gives LimitNOFILE={IMPOSSIBLE}; asked: LimitNOFILE={IMPOSSIBLE} in {place}:2, "
-        "which is read after our drop-in; to do: take that line out, then "
+        "which is read after our drop-in; remedy: take that line out, then "
         "`systemctl --user daemon-reload`"
     )
     host.sh(f"rm {place}")
