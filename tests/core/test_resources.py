@@ -176,6 +176,13 @@ def test_max_is_what_the_ceiling_is_now(host: FakeHost) -> None:
     assert again.limits["nofile"] == (1024, 20000)
 
 
+def test_the_processes_to_be_changed_are_those_that_the_service_says(host: FakeHost) -> None:
+    held = policy(services=(service_spec(limits={"nofile": (5, 6)}, live="all"),))
+    live = only(host, held, "process-limits").spec
+    assert isinstance(live, ProcessLimits)
+    assert live.live == "all"
+
+
 def test_infinity_is_no_number(host: FakeHost) -> None:
     held = policy(services=(service_spec(limits={"core": ("infinity", "infinity")}),))
     live = only(host, held, "process-limits").spec

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,6 +110,12 @@ def test_what_is_left_out_has_its_default() -> None:
     assert made.services == (
         ServiceSpec("x.service", "reload-or-restart", "auto", {}, "enforce", "policy.toml:2"),
     )
+
+
+@pytest.mark.parametrize("live", ["main", "all", "none"])
+def test_which_processes_are_changed_while_they_run_is_the_services_matter(live: str) -> None:
+    made = policy(f"version = 1\n[service.'x.service']\nlive = '{live}'\n[service.'y.service']\n")
+    assert [each.live for each in made.services] == [live, "main"]
 
 
 def test_an_entry_has_the_daemons_mode_unless_it_says_its_own() -> None:
