@@ -9,6 +9,7 @@ from typing import Final, NoReturn, TypeAlias
 
 from jada_configd import __version__
 
+WIDTH = 80
 USAGE_ERROR = 64  # EX_USAGE (sysexits.h)
 FAILURE = 1
 
@@ -19,8 +20,17 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors exit as `sysexits.h` has it."""
 
     def error(self, message: str) -> NoReturn:
+        import textwrap
+
         self.print_usage(sys.stderr)
-        self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help\n")
+        said = textwrap.wrap(
+            f"{self.prog}: {message}; see {self.prog} --help",
+            WIDTH,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self.exit(USAGE_ERROR, "\n".join(said) + "\n")
 
 
 def _path(text: str) -> str:

@@ -5,7 +5,6 @@ without, the trouble is told, and it is tried again at the next occasion.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -89,7 +88,7 @@ class Memory:
             self._save(_POLICY, plain, sync=True)
 
     def _has_policy(self) -> bool:
-        return os.path.lexists(f"{self._path}/{_POLICY}")
+        return Path(self._path, _POLICY).exists()
 
     def keep(self, resource: ResourceId, content: bytes) -> None:
         """Remember content that is as declared, for the day when it is broken or lost."""

@@ -5,7 +5,11 @@ import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from jada_configd.core.wording import escaped
+from jada_configd.errors import HostError
+
 NAME = "jada-configd"
+NEEDS_ROOT = "It needs root on a host: sudo. For files of one's own: --user."
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,17 @@ class Directories:
         """Whether there is a service manager and there are processes: not on a scratch root."""
         return self.root == "/"
 
+    @property
+    def needs_root(self) -> bool:
+        """Whether these are root's places on the host itself, and we are somebody else."""
+        ours = f"/run/{NAME}"
+        return self.managed and not self.user and os.geteuid() != 0 and self.runtime == ours
+
+    def check_root(self) -> None:
+        """Raises `HostError` where there is no such tree: a slip of the pen makes none."""
+        if not os.path.isdir(self.root):
+            raise HostError(f"--root: there is no directory {escaped(self.root)}")
+
 
 def directories(*, user: bool, root: str = "/", environ: Mapping[str, str]) -> Directories:
     """The directories of this run.
@@ -43,7 +58,7 @@ def directories(*, user: bool, root: str = "/", environ: Mapping[str, str]) -> D
     several, separated by colons, the first.
     """
     if root != "/":
-        root = os.path.realpath(root)
+        root = _absolute(root)
         prefix = root
         environ = {}
     else:
@@ -71,6 +86,13 @@ def home_directory(environ: Mapping[str, str]) -> str:
     """`$HOME`, or what the user database says."""
     home = environ.get("HOME", "")
     return home.rstrip("/") if home.startswith("/") else pwd.getpwuid(os.getuid()).pw_dir
+
+
+def _absolute(root: str) -> str:
+    try:
+        return os.path.realpath(root)
+    except OSError:  # relative to a working directory that was removed
+        return root
 
 
 def _handed(environ: Mapping[str, str], name: str) -> str:

@@ -36,6 +36,7 @@ def site(options: argparse.Namespace) -> Site:
     # What a unit hands over ($STATE_DIRECTORY ...) is of another service, should this run in one.
     environ = {name: os.environ[name] for name in _PERSONAL if name in os.environ}
     where = directories(user=options.user, root=options.root, environ=environ)
+    where.check_root()
     manager = Manager(options.user, where.root)
     if where.managed:
         _check(manager)

@@ -11,6 +11,8 @@ from typing import Any, Final
 from jada_configd import __version__
 from jada_configd.core.login_items import SINGLE
 from jada_configd.core.specs import Policy
+from jada_configd.core.wording import escaped
+from jada_configd.errors import PolicyError
 from jada_configd.policy.files import read, revision, revision_of, sources, texts
 
 __all__ = [
@@ -150,7 +152,11 @@ def _read(
     path: str, *, fragments: bool, home: str | None
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """What a plain policy says of where it came from, and the texts."""
-    found = read(sources(os.path.abspath(path), fragments=fragments))
+    try:
+        path = os.path.abspath(path)
+    except OSError:
+        raise PolicyError([f"{escaped(path)}: the working directory is gone"]) from None
+    found = read(sources(path, fragments=fragments))
     frame = {
         "program": __version__,
         "path": found[0].path,

@@ -16,7 +16,7 @@ from jada_configd.core.specs import Policy
 from jada_configd.core.status import overall
 from jada_configd.core.wording import escaped
 from jada_configd.errors import Busy, HostError, PolicyError
-from jada_configd.host.directories import Directories, directories
+from jada_configd.host.directories import NEEDS_ROOT, Directories, directories
 from jada_configd.render import passed
 from jada_configd.verbs.output import complain, painter, print_json
 from jada_configd.verbs.sources import load
@@ -30,6 +30,7 @@ def check(options: argparse.Namespace) -> int:
     """Look, say what has drifted and what would be done; nothing is changed, and nothing can be."""
     where = directories(user=options.user, root=options.root, environ=os.environ)
     try:
+        where.check_root()
         policy = load(options, where)
         assembly = assemble(where, lambda _event: None, daemon=False, writes=False)
         policy, reports, troubles = assembly.look(policy)
@@ -54,6 +55,7 @@ def apply(options: argparse.Namespace) -> int:
                 jobs.append(event)
 
     try:
+        where.check_root()
         policy = load(options, where)
         if options.enforce:
             policy = _enforced(policy)
@@ -102,6 +104,8 @@ def _failed(
 ) -> int:
     """Say what kept us from looking, in JSON too where that was asked for."""
     lines = error.messages if isinstance(error, PolicyError) else [f"jada-configd: {error}"]
+    if isinstance(error, HostError) and where.needs_root:
+        lines = [*lines, NEEDS_ROOT]
     complain(*lines)
     if options.json:
         path = options.policy or where.policy

@@ -6,7 +6,7 @@ import os
 from jada_configd.assembly import DAEMON_LOCK, assemble
 from jada_configd.daemon import Daemon
 from jada_configd.errors import Busy, HostError
-from jada_configd.host.directories import Directories, directories
+from jada_configd.host.directories import NEEDS_ROOT, Directories, directories
 from jada_configd.host.storage.instance import Instance
 from jada_configd.policy import child
 from jada_configd.sinks import FanOut
@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Hold the policy until SIGTERM."""
     where = directories(user=options.user, root=options.root, environ=os.environ)
     try:
+        where.check_root()
         # The lock's file stands in the run-time directory, which is made and checked with it.
         with _instance(where) as instance:
             notifier, status = Notifier(), StatusFile(where.status)
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         complain(f"jada-configd: another instance runs on this host: {error}")
         return FAILURE
     except HostError as error:
-        complain(f"jada-configd: {error}")
+        complain(f"jada-configd: {error}", *([NEEDS_ROOT] if where.needs_root else []))
         return FAILURE
 
 

@@ -140,3 +140,45 @@ def test_output_that_arrives_nowhere_ends_with_a_sentence_at_most(
     command = f'"{sys.executable}" -m jada_configd check --json --root "{tree}" {shell}'
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (status, complaint)
+
+
+def test_a_tree_that_is_not_there_is_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(POLICY)
+    root = str(tmp_path / "imgae")
+    for words in (["check", "--json"], ["apply", "--json"], ["run"], ["install"]):
+        assert main([*words, "--root", root, "--policy", str(policy)]) == 1
+        said = capsys.readouterr()
+        assert " ".join(said.err.split()) == (f"jada-configd: --root: there is no directory {root}")
+        if "--json" in words:
+            assert json.loads(said.out)["state"] == "degraded"
+    assert list(tmp_path.iterdir()) == [policy]
+
+
+def test_a_working_directory_that_is_gone_is_said_to_be_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["check", "--json", "--policy", "p.toml"]) == 1
+    said = capsys.readouterr()
+    assert said.err == "p.toml: the working directory is gone\n"
+    assert json.loads(said.out)["state"] == "degraded"
+    assert main(["check", "--json", "--root", "tree"]) == 1
+
+
+def test_what_is_not_understood_is_told_in_lines_of_80_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in ([], ["bogus"], ["check", "--bogus"]):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == 64
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert max(map(len, said.err.splitlines())) <= 80
+        assert " ".join(said.err.split()).endswith("; see jada-configd --help")
