@@ -1,6 +1,7 @@
 """Use against limits on a real systemd: measured, told once past a threshold, once below it."""
 
 import json
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jada_configd.core.usage import LOOK_EVERY_NS
 from tests.system.daemons import UNIT, Daemon, holds
 from tests.system.host import Host
 
@@ -172,12 +174,27 @@ def test_the_threads_of_a_services_user_are_held_against_its_nproc_limit(host: H
     assert events(host) == ["drift", "eased"]
 
 
-def test_what_has_a_threshold_is_looked_at_between_sweeps(host: Host) -> None:
+def test_only_what_has_a_threshold_is_looked_at_between_sweeps(host: Host) -> None:
     hoarder = Hoarder(host)
-    daemon = Daemon.install(host, policy("1h", nofile="80%"))
+    daemon = Daemon.install(host, policy("1h"))
     daemon.settles()
+    time.sleep(1)  # what the first pass leaves to be told
+    passes, slept = daemon.status()["counters"]["passes"], sleeps(host, daemon.pid)
     hoarder.use(files=OVER)
+    time.sleep(LOOK_EVERY_NS / 1e9 + 1)
+    assert daemon.status()["counters"]["passes"] == passes
+    assert sleeps(host, daemon.pid) - slept <= 3  # the watchdog's beat comes each 15 s
+
+    daemon.reload(policy("1h", nofile="90%"))
+    daemon.settles()
+    hoarder.use(files=9_500)
     daemon.settles("drifted", within=20)
+
+
+def sleeps(host: Host, pid: int) -> int:
+    """How often a process has gone to sleep (proc(5), voluntary_ctxt_switches)."""
+    lines = host.sh(f"cat /proc/{pid}/status").splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary"))
 
 
 def test_the_daemon_may_see_what_services_of_others_use(host: Host) -> None:
