@@ -71,7 +71,8 @@ class Memory:
 
         Nothing is synced: a crash of the machine ends every process that could owe anything.
         """
-        self._save(_DEBTS, ledger.debts(boot_id()))
+        debts = ledger.debts(boot_id())
+        self._attempt(lambda: self.state().append(_DEBTS, debts))
 
     def save_known(self, ledger: Ledger) -> None:
         """Large, and saved now and then: losing it costs a restart that was not needed, at most."""

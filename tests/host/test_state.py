@@ -167,6 +167,90 @@ def test_a_link_in_the_place_of_a_document_is_replaced_not_followed(place: Path)
     assert not (place / "y.json").exists()
 
 
+def test_of_what_was_appended_the_last_counts(place: Path) -> None:
+    kept = StateDirectory(str(place))
+    for number in range(20):
+        kept.append("x.json", {"n": number, "text": "a \n b"})
+        for each in (kept, StateDirectory(str(place))):
+            assert each.load("x.json") == {"n": number, "text": "a \n b"}
+    assert mode(place / "x.json") == 0o600
+    assert everything(place) == [place / "x.json"]
+
+
+@pytest.mark.parametrize("torn", [b"\n", b'\n{"n":3', b'\n{"n":3}{', b"\n\xff", b"\n\0\0\0"])
+def test_a_line_that_is_not_whole_hides_none_before_or_behind_it(place: Path, torn: bytes) -> None:
+    kept = StateDirectory(str(place))
+    kept.append("x.json", {"n": 1})
+    kept.append("x.json", {"n": 2})
+    with (place / "x.json").open("ab") as file:
+        file.write(torn)
+    assert kept.load("x.json") == {"n": 2}
+    kept.append("x.json", {"n": 4})
+    assert kept.load("x.json") == {"n": 4}
+
+
+def test_what_is_appended_takes_bounded_room(place: Path) -> None:
+    kept = StateDirectory(str(place))
+    for number in range(100):
+        kept.append("x.json", {"n": number, "text": "x" * 2000})
+        assert (place / "x.json").stat().st_size <= state.APPENDED_BYTES_AT_MOST
+    big = {"text": "x" * state.APPENDED_BYTES_AT_MOST}
+    for _ in range(2):
+        kept.append("x.json", big)
+        assert kept.load("x.json") == big
+        assert (place / "x.json").stat().st_size < state.APPENDED_BYTES_AT_MOST + 100
+
+
+def test_it_is_appended_to_what_another_process_saved(place: Path) -> None:
+    kept, other = StateDirectory(str(place)), StateDirectory(str(place))
+    kept.append("x.json", {"n": 1})
+    other.append("x.json", {"n": 2})
+    kept.append("x.json", {"n": 3})
+    assert other.load("x.json") == {"n": 3}
+    other.save("x.json", {"n": 4})
+    assert kept.load("x.json") == {"n": 4}
+
+
+def in_its_place(place: Path, sort: str) -> None:
+    (place / "x.json").unlink()
+    match sort:
+        case "link":
+            (place / "y.json").write_bytes(b"")
+            (place / "x.json").symlink_to("y.json")
+        case "fifo":
+            os.mkfifo(place / "x.json", 0o600)
+
+
+@pytest.mark.parametrize("sort", ["nothing", "link", "fifo"])
+def test_what_cannot_be_appended_to_is_replaced(place: Path, sort: str) -> None:
+    kept = StateDirectory(str(place))
+    kept.append("x.json", {"n": 1})
+    in_its_place(place, sort)
+    kept.append("x.json", {"n": 2})
+    assert kept.load("x.json") == {"n": 2}
+    assert (place / "x.json").is_file()
+    assert not (place / "x.json").is_symlink()
+    assert sort != "link" or (place / "y.json").read_bytes() == b""
+
+
+@pytest.mark.needs_root
+def test_a_directory_that_took_its_place_is_judged_anew(place: Path) -> None:
+    kept = StateDirectory(str(place))
+    kept.append("x.json", {"n": 1})
+    place.rename(place.with_name("away"))
+    place.mkdir(mode=0o700)
+    os.chown(place, EVE, EVE)
+    with pytest.raises(Refused, match=f"belongs to uid {EVE}"):
+        kept.append("x.json", {"n": 2})
+    with pytest.raises(Refused, match=f"belongs to uid {EVE}"):
+        kept.load("x.json")
+    assert everything(place) == []
+    place.rmdir()
+    place.symlink_to("away")
+    with pytest.raises(Refused, match="is a link"):
+        kept.append("x.json", {"n": 2})
+
+
 def killed_while_saving(place: Path) -> None:
     def rename(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -197,6 +281,7 @@ def test_a_full_disk_is_said_and_what_stood_stands(place: Path) -> None:
         big = "x" * 100_000
         for write in (
             lambda: kept.save("x.json", {"new": big}),
+            lambda: kept.append("x.json", {"new": big}),
             lambda: kept.remember("settings:/x", big.encode()),
             lambda: kept.keep_evidence("settings:/x", big.encode()),
         ):
@@ -207,7 +292,7 @@ def test_a_full_disk_is_said_and_what_stood_stands(place: Path) -> None:
         return said, kept.load("x.json"), kept.last_good("settings:/x"), len(litter)
 
     said, document, good, litter = apart(act, mounts=True)
-    assert said == [f"No space left on {place}"] * 3
+    assert said == [f"No space left on {place}"] * 4
     assert (document, good, litter) == ({"old": 1}, b"good", 0)
 
 

@@ -22,6 +22,7 @@ from jada_configd.host.filesystem.walk import Directory, Nowhere, Walk, componen
 _OTHERS: Final = 0o077
 _ON_THE_WAY: Final = 0o755
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MORE: Final = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -125,6 +126,26 @@ def write(directory: int, name: str, content: bytes, *, sync: bool) -> None:
         raise
     if sync:
         _sync(directory)
+
+
+def append(directory: int, name: str, content: bytes, most: int) -> bool:
+    """Write to the end of a file; false where it cannot be, or would have more bytes than `most`.
+
+    The file may end with a part of the content then.
+    """
+    try:
+        descriptor = os.open(name, _MORE, dir_fd=directory)
+    except OSError:
+        return False
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size + len(content) > most:
+            return False
+        return os.write(descriptor, content) == len(content)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def sweep(directory: int) -> None:
