@@ -20,7 +20,7 @@ from tests.kinds.worlds import AGENT, policy, service_spec
 
 LIMIT = 1000
 NEAR = "process {pid} (agent) has reached 80 % of the nofile limit of 1000"
-EASED = "the use of nofile is well within the limit again"
+EASED = "the use of nofile is within what the policy allows again"
 
 
 @pytest.fixture

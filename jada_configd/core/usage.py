@@ -92,7 +92,7 @@ class Alarms:
         over = [limit for limit in before if limit not in now]
         return Told(
             "; ".join(alarm.sentence(limit) for limit, alarm in now.items()) or None,
-            f"the use of {', '.join(over)} is well within the limit again" if over else None,
+            f"the use of {', '.join(over)} is within what the policy allows again" if over else None,
         )
 
 

@@ -1,5 +1,7 @@
 """When what is looked at: gaps, back-off, sweeps; and hints that carry no fact."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,6 +150,14 @@ def test_a_look_that_was_asked_for_comes_when_it_was_asked_for(schedule: Schedul
 def test_a_look_asked_for_at_once_keeps_the_gap(schedule: Schedule) -> None:
     schedule.settle(report(again_ns=NOW), NOW)
     assert schedule.next_due() == NOW + GAP_NS
+
+
+def test_a_look_may_be_asked_for_whatever_came_of_the_last_one(schedule: Schedule) -> None:
+    schedule.settle(replace(report(), look_by_ns=NOW + 15 * SECOND), NOW)
+    schedule.settle(replace(report(TWO, again_ns=NOW + SECOND), look_by_ns=NOW + 9), NOW)
+    assert schedule.take_due(NOW + GAP_NS) == {TWO: "sweep"}
+    assert schedule.next_due() == NOW + 15 * SECOND
+    assert schedule.take_due(NOW + 15 * SECOND) == {ONE: "sweep"}
 
 
 def test_a_hint_comes_before_a_look_that_was_asked_for(schedule: Schedule) -> None:
