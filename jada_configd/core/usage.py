@@ -92,8 +92,12 @@ class Alarms:
         over = [limit for limit in before if limit not in now]
         return Told(
             "; ".join(alarm.sentence(limit) for limit, alarm in now.items()) or None,
-            f"the use of {', '.join(over)} is within what the policy allows again" if over else None,
+            _eased(over) if over else None,
         )
+
+
+def _eased(limits: Sequence[str]) -> str:
+    return f"the use of {', '.join(limits)} is within what the policy allows again"
 
 
 def _alarm(before: _Alarm | None, strain: Strain) -> _Alarm | None:
