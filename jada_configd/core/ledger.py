@@ -52,9 +52,13 @@ class Ledger:
 
     def right_since(self, resource: str, rules: str) -> int | None:
         """The last moment at which the values under these rules were known to be right, or None."""
-        each = (self._known.get(resource), self._begun.get(resource))
-        known = (one.right_ns for one in each if one is not None and one.rules == rules)
-        return max((right_ns for right_ns in known if right_ns is not None), default=None)
+        latest_ns = None
+        for known in (self._known.get(resource), self._begun.get(resource)):
+            if known is None or known.rules != rules or known.right_ns is None:
+                continue
+            if latest_ns is None or known.right_ns > latest_ns:
+                latest_ns = known.right_ns
+        return latest_ns
 
     def begin(self, resource: str, rules: str) -> None:
         """A correction begins; whoever finds this after a crash knows that it may have happened."""

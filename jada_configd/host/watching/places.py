@@ -66,6 +66,7 @@ class Place:
     """
 
     __slots__ = (
+        "_leads_on",
         "_steps",
         "below",
         "exists",
@@ -84,6 +85,7 @@ class Place:
         self.path = path
         self.parent = parent
         self._steps = tuple(steps)
+        self._leads_on = any(step.fixed or step.wild for step in self._steps)
         self.below: dict[str, Place] = {}
         self.exists = False
         self.is_link = False
@@ -104,7 +106,7 @@ class Place:
 
     def leads_on(self) -> bool:
         """Whether anything below it is asked for."""
-        return any(step.fixed or step.wild for step in self._steps)
+        return self._leads_on
 
     def has_wildcards(self) -> bool:
         """Whether entries right below it are asked for by a pattern."""
@@ -120,7 +122,7 @@ class Place:
 
     def is_leaf(self) -> bool:
         """Whether nothing below it is asked for."""
-        return not self.leads_on()
+        return not self._leads_on
 
     def is_known(self) -> bool:
         """Whether the loop may have heard of it: it is named, or it was there at the last look."""
