@@ -251,7 +251,8 @@ class Loop:
                     self._cleaned = True
                 due = self.schedule.take_due(now_ns)
                 held = self._holdings.resources
-                batch = [(held[each], cause) for each, cause in due.items()]
+                # in the order of the policy, which counts for kernel parameters
+                batch = [(held[each], due[each]) for each in held if each in due]
                 reports = self._world.reconciler.reconcile(batch, self._world.writer)
         except Busy as busy:
             if self._world.watcher is None:  # a single pass has waited for the lock long enough

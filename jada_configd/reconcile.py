@@ -198,10 +198,25 @@ class Reconciler:
             return self._waits_for_end(look, None)
         self._takeup.corrected(look.resource, look.drift, look.right_ns, done_ns)
         if again.drift:
-            return self._untook(again)
+            return self._partly(corrected, again) or self._untook(again)
         self._knows_right(again)
         self._begun.pop(look.resource.id, None)  # told with this
         return corrected
+
+    def _partly(self, corrected: Report, again: Look) -> Report | None:
+        """Told as corrected where some of it is, and what is left is beyond us; that comes next."""
+        left = {change.field for change in again.drift.changes}
+        mended = tuple(each for each in corrected.drift.changes if each.field not in left)
+        if not mended or again.plan.actions or again.drift.problem is None:
+            return None
+        self._seen_wrong.setdefault(again.resource.id, again.right_ns)
+        self._begun.pop(again.resource.id, None)  # told with this
+        return replace(
+            corrected,
+            drift=Drift(mended),
+            problem=again.drift.problem,
+            look_by_ns=again.at_ns,
+        )
 
     def _untook(self, again: Look) -> Report:
         if not again.plan.actions:  # what is left is beyond us
@@ -266,7 +281,8 @@ class Reconciler:
         told = self._alarms.take(str(look.resource.id), look.observed.strains)
         if look.observed.strains or told.eased:
             look_by_ns = look.at_ns + LOOK_EVERY_NS if look.observed.strains else None
-            report = replace(report, look_by_ns=look_by_ns, eased=told.eased)
+            known = told.known and not look.drift
+            report = replace(report, look_by_ns=look_by_ns, eased=told.eased, known=known)
         if told.problem is None:
             return report
         report = replace(report, problem="; ".join(filter(None, (report.problem, told.problem))))

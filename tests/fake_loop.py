@@ -104,7 +104,7 @@ class FakeLoop:
         """Look at what is due, and correct it."""
         now_ns = self.host.now_ns
         due = self.schedule.take_due(now_ns)
-        batch = [(self.resources[each], cause) for each, cause in sorted(due.items())]
+        batch = [(each, due[each.id]) for each in self.resources.values() if each.id in due]
         reports = self.reconciler.reconcile(batch, self.host)
         self.host.advance(TURN_NS)
         for report in reports:

@@ -6,13 +6,14 @@ import pytest
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile, SetSysctl, digest
 from jada_configd.core.diff import diff
-from jada_configd.core.model import ABSENT, Change, Observed, Resource
+from jada_configd.core.model import ABSENT, Change, Observed, Resource, ResourceId
 from jada_configd.core.plan import Plan
 from jada_configd.core.resources import Scope, header, resolve
 from jada_configd.core.resources.sysctls import SYSCTL_FILE
 from jada_configd.core.specs import Policy, Sysctl
 from jada_configd.kinds.sysctl import BOOT, FILE, LIVE, SysctlKind
 from tests.fake_host import SCOPE, UNITS, FakeHost
+from tests.fake_loop import FakeLoop
 from tests.kinds.worlds import LATER_SYSCTLS, policy, sysctl_spec
 
 KIND = SysctlKind()
@@ -218,6 +219,46 @@ def test_what_the_kernel_does_not_take_is_asked_for_once(host: FakeHost, more: s
     assert plan.actions == ()
     host.sysctls["fs.nr_open"] = "7\n"  # somebody sets it: the kernel may take it now
     assert look(host, resource)[2].actions
+
+
+def test_what_can_be_corrected_is_told_so_beside_what_cannot(host: FakeHost) -> None:
+    host.sysctls["fs.nr_open"] = "5\n"
+    put(host, LATER_SYSCTLS, "fs.nr_open = 77\n")
+    loop = FakeLoop(host, held(NR_OPEN))
+    loop.settle()
+    told = [(each.result, each.drift.changes) for each in loop.history if each.drift.changes]
+    assert told[0] == ("corrected", (Change(LIVE, 5, 1048576),))
+    assert set(map(repr, told[1:])) == {repr(("drifted", (Change(BOOT, 77, 1048576),)))}
+    done = len(host.done)
+    loop.sweep()
+    loop.settle()
+    assert host.done[done:] == []
+
+
+def test_what_is_refused_leaves_the_file_held(host: FakeHost) -> None:
+    host.unlink(SYSCTL_FILE)
+    host.sysctls["fs.nr_open"] = "5\n"
+    host.bounds["fs.nr_open"] = (1000, "refuses")
+    loop = FakeLoop(host, BOTH)
+    loop.settle()
+    assert host.files[SYSCTL_FILE].data == WHOLE.encode()
+    report = loop.reports[ResourceId("sysctl", "fs.nr_open")]
+    assert report.result == "drifted"
+    assert report.drift.changes == (Change(LIVE, 5, 1048576),)
+    assert report.problem == "the kernel takes no 1048576 for fs.nr_open: Invalid argument"
+    assert [type(each) for each in host.done].count(SetSysctl) == 1
+
+
+def test_keys_are_set_in_the_order_of_the_policy_and_before_any_file(host: FakeHost) -> None:
+    host.unlink(SYSCTL_FILE)
+    host.sysctls |= {"fs.nr_open": "5\n", "net.core.somaxconn": "5\n"}
+    loop = FakeLoop(host, held(SOMAXCONN, NR_OPEN))
+    loop.settle()
+    assert [str(each) for each in host.done] == [
+        "set net.core.somaxconn",
+        "set fs.nr_open",
+        f"create {SYSCTL_FILE}",
+    ]
 
 
 # ------------------------------------------------------------------------------ the policy changes
