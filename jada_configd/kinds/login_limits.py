@@ -74,35 +74,22 @@ class LoginLimitsKind:
         lines = parse(text)
         if spec.domain in spec.left:
             return _left(spec, fact, lines)
-        have: dict[Field, LimitValue] = {
-            (line.item, side) if side else (line.item,): line.value
-            for line in lines
-            if line.domain == spec.domain
-            for side in line.sides
-        }
-        limits = _fields(spec.limits)
+        have = _have(spec, lines)
         fields: dict[Field, Value] = {
-            field: _shown(value) for field, value in have.items() if field in limits
+            field: _shown(have[field]) for field in _fields(spec.limits) if field in have
         }
         first = text.partition("\n")[0]
         if spec.leads and first.startswith("# "):
             fields[_HEADER] = first.removeprefix("# ")
         strays = list(_strays(spec, lines))
-        writes = _content(spec) is not None
-        wrong = any(
-            field not in have or have[field] != value
-            for field, value in limits.items()
-            if field[0] not in spec.beyond
-        )
-        headless = spec.leads and writes and fields.get(_HEADER) != spec.header
-        unwanted = spec.leads and not writes and isinstance(fact, Content)
-        evidence = Evidence(fact, bool(strays) or wrong or headless or unwanted)
+        is_wrong = bool(strays) or _differs(spec, have) or (spec.leads and _is_off(spec, fact))
+        evidence = Evidence(fact, is_wrong)
         if strays:
             named = ", ".join(dict.fromkeys(strays))
             return Observed(fields, evidence, f"holds what the policy does not name: {named}")
         accounts = accounts_of(reader)
         wins, partly = _others(spec, reader, accounts)
-        problem = _beyond(spec) or _counted(wins, "sets limits after us")
+        problem = _beyond(spec) or _first(wins)
         notes = "; ".join(_notes(spec, accounts, partly)) if problem is None else None
         return Observed(fields, evidence, problem, notes or None)
 
@@ -151,10 +138,40 @@ def _content(spec: LoginLimits) -> bytes | None:
 
 def _left(spec: LoginLimits, fact: Content | Missing, lines: list[Line]) -> Observed:
     """Whether anything of a domain that the policy has no more is still there."""
-    ours = isinstance(fact, Content) and fact.data.startswith(f"# {spec.header}\n".encode())
+    ours = isinstance(fact, Content) and _is_ours(spec, fact)
     left = ours and (any(line.domain == spec.domain for line in lines) or _content(spec) is None)
     problem = "its entry has left the policy" if left else None
     return Observed({}, Evidence(fact, left), problem)
+
+
+def _have(spec: LoginLimits, lines: list[Line]) -> dict[Field, LimitValue]:
+    """What the lines of the domain come to: of two about one thing, the last counts."""
+    return {
+        (line.item, side) if side else (line.item,): line.value
+        for line in lines
+        if line.domain == spec.domain
+        for side in line.sides
+    }
+
+
+def _differs(spec: LoginLimits, have: Mapping[Field, LimitValue]) -> bool:
+    """Whether a limit that can be had is not as it should be."""
+    return any(
+        field not in have or have[field] != value
+        for field, value in _fields(spec.limits).items()
+        if field[0] not in spec.beyond
+    )
+
+
+def _is_off(spec: LoginLimits, fact: Content | Missing) -> bool:
+    """Whether the file as such is: there without need, or without our header."""
+    if _content(spec) is None:
+        return isinstance(fact, Content)
+    return isinstance(fact, Missing) or not _is_ours(spec, fact)
+
+
+def _is_ours(spec: LoginLimits, fact: Content) -> bool:
+    return fact.data.startswith(f"# {spec.header}\n".encode())
 
 
 def _strays(spec: LoginLimits, lines: list[Line]) -> Iterator[str]:
@@ -173,7 +190,6 @@ def _strays(spec: LoginLimits, lines: list[Line]) -> Iterator[str]:
 
 def _others(spec: LoginLimits, reader: Reader, accounts: Accounts) -> tuple[list[str], list[str]]:
     """The lines of other files that count in place of ours: for all of a domain, and for some."""
-    limits = {name: pair for name, pair in spec.limits.items() if name not in spec.beyond}
     wins, partly = [], []
     for path in spec.others:
         fact = reader.read_file(path)
@@ -184,7 +200,7 @@ def _others(spec: LoginLimits, reader: Reader, accounts: Accounts) -> tuple[list
             continue
         later = path > spec.path  # limits.conf, which is read first, sorts first
         for line in parse(fact.data.decode(errors="replace")):
-            if line.problem or not _contradicts(line, limits):
+            if line.problem or not _contradicts(line, spec.limits):
                 continue
             if not beats(line, spec.domain, later=later):
                 continue
@@ -221,18 +237,18 @@ def _beyond(spec: LoginLimits) -> str | None:
     return None
 
 
-def _counted(said: list[str], what: str) -> str | None:
+def _first(said: list[str]) -> str | None:
+    """One sentence of several."""
     if not said:
         return None
-    more = f"; {count(len(said) - 1, 'more line')} {what}" if len(said) > 1 else ""
-    return said[0] + more
+    return said[0] + (f" (and {count(len(said) - 1, 'more line')})" if len(said) > 1 else "")
 
 
 def _notes(spec: LoginLimits, accounts: Accounts, partly: list[str]) -> Iterator[str]:
     if not accounts.knows(spec.domain):
         place = "group" if spec.domain[0] in "@%" else "passwd"
         yield f"{escaped(spec.domain.lstrip('@%'))} does not stand in /etc/{place}"
-    if said := _counted(partly, "may"):
+    if said := _first(partly):
         yield said
     if spec.limits.keys() - SINGLE and spec.unserved != ():
         units = spec.unserved or ()

@@ -48,6 +48,12 @@ def host() -> FakeHost:
     return host
 
 
+def host_with(text: bytes) -> FakeHost:
+    host = FakeHost()
+    host.write(LOGIN_FILE, text)
+    return host
+
+
 def look(
     host: FakeHost, made: Policy | None = None, scope: Scope = SCOPE
 ) -> dict[str, tuple[Observed, Drift, Plan]]:
@@ -171,8 +177,19 @@ def test_a_file_of_another_policy_or_of_nobody_is_not_taken_for_one_left_behind(
     for text in (b"ubuntu - nofile 5\n", TEXT.replace(b"policy.toml", b"other.toml")):
         host.write(LOGIN_FILE, text)
         assert look(host, policy()) == {}
-    host.write(LOGIN_FILE, f"# {HEADER}\n".encode())
-    assert [plan.actions for _, _, plan in look(host, policy()).values()] != [()]
+    (left, *_) = resolve(policy(), host_with(TEXT), SCOPE)
+    assert isinstance(left.spec, LoginLimits)
+    host.write(LOGIN_FILE, b"ubuntu - nofile 5\n* - core 0\n")  # meanwhile
+    assert not diff(KIND.desired(left.spec), KIND.observe(left.spec, host))
+
+
+def test_a_file_of_ours_with_nothing_in_it_goes(host: FakeHost) -> None:
+    text = f"# {HEADER}\n".encode()
+    host.write(LOGIN_FILE, text)
+    gone = (RemoveFile(LOGIN_FILE, digest(text)),)
+    assert [plan.actions for _, _, plan in look(host, policy()).values()] == [gone]
+    made = held(login("ubuntu", nofile=(2000000, 2000000)))
+    assert look(host, made)["ubuntu"][2].actions == gone
 
 
 def test_a_users_own_service_has_no_part_in_it(host: FakeHost) -> None:
@@ -278,12 +295,13 @@ def test_on_a_scratch_root_nobody_knows_what_is_within_reach(host: FakeHost) -> 
         (LATER, "ubuntu soft nofile 7", f"{LATER}:1 sets nofile for ubuntu after us"),
         (LATER, ":1000 - nofile 7", f"{LATER}:1 sets nofile for :1000 after us"),
         (LATER, "ubuntu - maxsyslogins 7", f"{LATER}:1 sets maxsyslogins for ubuntu after us"),
+        (LATER, "ubuntu - maxsyslogins 4", f"{LATER}:1 sets maxsyslogins for ubuntu after us"),
         (LATER, "@adm -", f"{LATER}:1 takes all limits off @adm"),
         (MAIN, "ubuntu -", f"{MAIN}:1 takes all limits off ubuntu"),
         (
             LATER,
             "ubuntu - nofile 7\nubuntu - nofile 8",
-            f"{LATER}:1 sets nofile for ubuntu after us; 1 more line sets limits after us",
+            f"{LATER}:1 sets nofile for ubuntu after us (and 1 more line)",
         ),
         (LATER, "ubuntu soft nofile 1024\nubuntu hard nofile 65536", None),
         (LATER, "@adm - nofile 7\n* - nofile 7\neve - nofile 7\n1001: - nofile 7", None),
@@ -316,7 +334,7 @@ def test_a_line_that_counts_in_place_of_a_users_is_named(
             MAIN,
             "eve -\nroot hard core 0",
             None,
-            f"{MAIN}:1 exempts eve, which counts there in place of this; 1 more line may",
+            f"{MAIN}:1 exempts eve, which counts there in place of this (and 1 more line)",
         ),
         (MAIN, "* - core 7\n@adm - priority 3", None, None),
     ],

@@ -98,8 +98,6 @@ def _beyond(limits: Mapping[str, LimitPair], reader: Reader) -> dict[str, str]:
         ceiling = reader.ceiling(limit)
         if ceiling is not None and any(_above(value, ceiling.value) for value in pair):
             found[limit] = ceiling.reason
-        elif _above(pair[0], pair[1]):
-            found[limit] = "its soft limit is above its hard limit"
         elif limit == "nofile" and None in pair:
             found[limit] = "how high fs.nr_open is cannot be read"
     return found
