@@ -127,7 +127,8 @@ def test_any_bytes_are_read(data: bytes) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(LIMITS), st.sampled_from(["5", "1:9", "infinity", "nonsense", ""])
+            st.sampled_from([limit for limit in LIMITS if limit != "nice"]),  # not infinite
+            st.sampled_from(["5", "1:9", "infinity", "nonsense", ""]),
         ),
         max_size=8,
     )
