@@ -11,9 +11,13 @@ from jada_configd.core.seams import LimitPair, UnitFact
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What could not be looked at: one sentence that says why."""
+    """What could not be looked at: one sentence that says why.
+
+    `stuck` is the mount point of a file system that does not answer, "" where it is none of that.
+    """
 
     why: str
+    stuck: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """What a check comes to: how things are, in one sentence, and what to type where that is wrong."""
 
-from collections.abc import Callable, Iterator, Sequence
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from jada_configd.core.survey import Unknown
+from jada_configd.core.wording import escaped
 
 Status: TypeAlias = Literal["ok", "warning", "problem"]
 AGAIN: Final = "jada-configd doctor"
@@ -39,11 +41,14 @@ def problem(check: str, says: str, remedy: str) -> Finding:
 
 
 def unknown(check: str, look: Unknown) -> Finding:
-    """It could not be looked at: nothing says that anything is wrong."""
+    """It could not be looked at: nothing says that anything is wrong, unless it hangs.
+
+    What hangs for us hangs for the daemon, which then does nothing else.
+    """
+    if look.stuck:
+        remedy = f"umount --lazy {shlex.quote(escaped(look.stuck))}  # or mend what serves it"
+        return problem(check, look.why, remedy)
     return warning(check, look.why, AGAIN)
-
-
-Check: TypeAlias = Callable[[], Iterator[Finding]]
 
 
 def worst(findings: Sequence[Finding]) -> Status:

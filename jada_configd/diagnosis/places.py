@@ -82,8 +82,13 @@ def _for_file(file: FileLook, places: Sequence[Place]) -> str:
     for place in places:
         look = place.look
         if isinstance(look, PlaceLook) and look.mount.user and file.path.startswith(look.path):
-            return f"umount {_quoted(look.mount.point)}"
+            return _unmount(look)
     return f"ls -ld {_quoted(file.path)}  # mend that, or take it out of the policy: {file.origin}"
+
+
+def _unmount(look: PlaceLook) -> str:
+    """Lazily: umount(8) asks the file system first otherwise, and may wait for ever."""
+    return f"umount --lazy {_quoted(look.mount.point)}"
 
 
 def _each(check: str, places: Sequence[Place], *, all_well: bool = True) -> Iterator[Finding]:
@@ -113,7 +118,7 @@ def _place(check: str, purpose: str, look: PlaceLook) -> Iterator[Finding]:
     elif look.mount.user:
         if check != "settings":  # there the file itself is refused, and says so
             says = f"{name} is on a mount that uid {look.mount.user} has made"
-            yield problem(check, says, f"umount {point}")
+            yield problem(check, says, _unmount(look))
     elif look.read_only:
         says = f"{name} is on a read-only file system, mounted on {escaped(look.mount.point)}"
         yield problem(check, says, f"mount -o remount,rw {point}")

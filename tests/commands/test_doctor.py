@@ -148,7 +148,8 @@ def test_what_hangs_keeps_no_other_answer_back(said: Said, monkeypatch: pytest.M
     monkeypatch.setattr(survey, "files_of", hang)
     monkeypatch.setattr(survey, "SECONDS", 1.0)
     status, out = said()
-    assert status == 0
+    assert status == 1
+    assert "mend it: umount --lazy " in out
     assert "/mnt/dead/settings.json does not answer (" in joined(out)
     assert "ok       directories" in out
 

@@ -110,10 +110,15 @@ class TestSettings:
         look = PlaceLook("/home/u/.claude", "/home/u/.claude", mount)
         file = replace(WELL, problem="/home/u/.claude is on a mount of u's (fuse.sshfs)")
         found = one(settings([file], [Place("the directory", look)]))
-        assert found.remedy == "umount /home/u/.claude"
+        assert found.remedy == "umount --lazy /home/u/.claude"
 
-    def test_that_do_not_answer(self) -> None:
-        assert one(settings(Unknown("/mnt/dead does not answer"), [])).status == "warning"
+    def test_that_could_not_be_looked_at(self) -> None:
+        assert one(settings(Unknown("something went wrong"), [])).status == "warning"
+
+    def test_that_do_not_answer_would_keep_the_daemon_waiting_too(self) -> None:
+        found = one(settings(Unknown("/mnt/a b/x does not answer", "/mnt/a b"), []))
+        assert found.status == "problem"
+        assert str(found.remedy).startswith("umount --lazy '/mnt/a b'")
 
     def test_hostile_names_are_quoted_and_escaped(self) -> None:
         look = replace(place("/home/u/$(reboot)\n"), read_only=True)

@@ -41,6 +41,7 @@ class TestAQuestion:
         answer = Question("it", hang).take(soon(0.2))
         assert isinstance(answer, Unknown)
         assert answer.why.startswith("/mnt/dead\\x1b does not answer (0.2 s)")
+        assert answer.stuck == place_looks.mount_of("/mnt/dead", place_looks.mounts()).point
         assert time.monotonic() - began < 5
 
     def test_that_goes_wrong_is_no_exception_here(self) -> None:

@@ -16,6 +16,19 @@ from tests.system.daemons import UNIT, Daemon
 from tests.system.host import Host, eventually
 from tests.system.layers import ENVIRONMENT, Installed
 
+# A FUSE mount whose maker (the argument) never answers anything (fuse(4)).
+HANGING_MOUNT = """
+import ctypes, os, sys, time
+os.makedirs("/mnt/dead", exist_ok=True)
+if not os.path.exists("/dev/fuse"):
+    os.mknod("/dev/fuse", 0o20600, os.makedev(10, 229))
+descriptor = os.open("/dev/fuse", os.O_RDWR)
+options = f"fd={descriptor},rootmode=40000,user_id={sys.argv[1]},group_id=0,allow_other".encode()
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.mount(b"dead", b"/mnt/dead", b"fuse.dead", 0, options):
+    sys.exit(os.strerror(ctypes.get_errno()))
+time.sleep(600)
+"""
 SETTINGS = "/home/ubuntu/.claude/settings.json"
 AGENT_FILE = "/etc/systemd/system/agent.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
@@ -390,6 +403,31 @@ class TestPlaces:
         assert "policy.toml:2" in found["remedy"]
         held.run(["mv", "/root/kept", SETTINGS])
         becomes_healthy(held)
+
+
+@pytest.mark.parametrize(
+    ("uid", "says", "remedy"),
+    [
+        (0, "/mnt/dead/settings.json does not answer (", "umount --lazy /mnt/dead"),
+        (1000, "/mnt/dead is on a FUSE mount (fuse.dead) of ubuntu's", "umount --lazy /mnt/dead"),
+    ],
+)
+def test_a_file_system_that_never_answers(host: Host, uid: int, says: str, remedy: str) -> None:
+    text = POLICY.replace(SETTINGS, "/mnt/dead/settings.json")
+    host.write("/root/policy.toml", text)
+    host.write("/root/hang.py", HANGING_MOUNT)
+    host.start(["/usr/bin/python3", "/root/hang.py", str(uid)])
+    eventually(lambda: "/mnt/dead" in host.sh("cat /proc/mounts"), within=10)
+    began = time.monotonic()
+    said = doctor(host, "--policy", "/root/policy.toml")
+    assert time.monotonic() - began < 9
+    found = said.problem("settings")
+    assert found["says"].startswith(says)
+    assert found["remedy"].startswith(remedy)
+    assert "directories" in checks(said.findings("ok"))
+    mend(host, found)
+    said = doctor(host, "--policy", "/root/policy.toml")
+    assert "settings" not in checks(said.findings("problem"))
 
 
 def test_a_user_s_own_service(host: Host) -> None:

@@ -18,6 +18,7 @@ from typing import Final, Generic, NoReturn, TypeAlias, TypeVar
 
 from jada_configd.core.survey import Unknown
 from jada_configd.core.wording import escaped
+from jada_configd.host.survey.place_looks import mount_of, mounts
 
 T = TypeVar("T")
 Note: TypeAlias = Callable[[str], None]
@@ -36,6 +37,7 @@ class Question(Generic[T]):
         self._what = what
         self._note = mmap.mmap(-1, _NOTE_BYTES)  # shared with the child
         self._problem = ""
+        self._began = time.monotonic()
         self._pid = self._readable = -1
         try:
             self._readable, writable = os.pipe2(os.O_CLOEXEC)
@@ -56,7 +58,6 @@ class Question(Generic[T]):
         """
         if self._pid < 0:
             return Unknown(self._problem)
-        began = time.monotonic()
         parts: list[bytes] = []
         ready = select.poll()
         ready.register(self._readable, select.POLLIN)
@@ -66,9 +67,12 @@ class Question(Generic[T]):
                     parts.append(part)
                     continue
                 return self._opened(b"".join(parts))
-            waited = time.monotonic() - began
-            where = self._note[:].rstrip(b"\0").decode(errors="replace")
-            return Unknown(f"{escaped(where) or self._what} does not answer ({waited:.1f} s)")
+            waited = time.monotonic() - self._began
+            where = self._note[:].rstrip(b"\0").decode(errors="surrogateescape")
+            # From the table alone: what does not answer is not asked again.
+            stuck = mount_of(where, mounts()).point if where.startswith("/") else ""
+            why = f"{escaped(where) or self._what} does not answer ({waited:.1f} s)"
+            return Unknown(why, stuck)
         finally:
             self._leave()
 
@@ -105,7 +109,7 @@ class Question(Generic[T]):
             os._exit(0)
 
     def _at(self, where: str) -> None:
-        noted = where.encode(errors="replace")[:_NOTE_BYTES]
+        noted = where.encode(errors="surrogateescape")[:_NOTE_BYTES]
         self._note[:] = noted.ljust(_NOTE_BYTES, b"\0")
 
 
