@@ -281,6 +281,7 @@ class Reconciler:
         told = self._alarms.take(str(look.resource.id), look.observed.strains)
         if look.observed.strains or told.eased:
             look_by_ns = look.at_ns + LOOK_EVERY_NS if look.observed.strains else None
+            look_by_ns = report.look_by_ns or look_by_ns
             known = told.known and not look.drift
             report = replace(report, look_by_ns=look_by_ns, eased=told.eased, known=known)
         if told.problem is None:

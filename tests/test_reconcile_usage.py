@@ -105,6 +105,20 @@ def test_one_record_is_made_when_it_is_passed_and_one_when_it_is_over(host: Fake
     assert watched.records == [("drift", watched.problem()), ("eased", EASED)]
 
 
+def test_what_is_over_beside_what_is_not_makes_no_second_record_of_that(host: FakeHost) -> None:
+    watched = Watched(host, held(usage={"nofile": 0.8, "nproc": 0.5}))
+    watched.use(812)
+    host.units[AGENT].used["nproc"] = 9000
+    watched.use(812)
+    assert [event for event, _ in watched.records] == ["drift", "drift"]
+    host.units[AGENT].used["nproc"] = 1
+    assert watched.use(812).problem == watched.problem()
+    assert [event for event, _ in watched.records] == ["drift", "drift", "eased"]
+    host.units[AGENT].used["nproc"] = 9000
+    watched.use(1)
+    assert [event for event, _ in watched.records][3:] == ["eased", "drift"]
+
+
 def test_what_has_a_threshold_is_looked_at_without_a_hint(host: FakeHost) -> None:
     watched = Watched(host)
     report = watched.use(10)

@@ -16,8 +16,8 @@ class Report:
     `backs_off` that it be tried again with growing gaps (else a hint or the sweep comes back).
     `degrades` says that the machine, not the content, is in the way. `look_by_ns` is when to look
     at the latest, whatever came of this look. `eased` is one sentence about what was told to be
-    near a limit and no longer is. Moments are CLOCK_MONOTONIC in nanoseconds; `corrected_ns` is 0
-    where nothing was corrected.
+    near a limit and no longer is; `known`: the problem says nothing but what was told. Moments are
+    CLOCK_MONOTONIC in nanoseconds; `corrected_ns` is 0 where nothing was corrected.
     """
 
     resource: Resource
@@ -34,6 +34,7 @@ class Report:
     traceback: str | None = None
     look_by_ns: int | None = None
     eased: str | None = None
+    known: bool = False
 
     @property
     def settled(self) -> bool:

@@ -4,7 +4,7 @@ Measuring is the reader's (`Reader.usage`); which share is too much, the policy'
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from jada_configd.core.model import Strain
@@ -21,10 +21,14 @@ LOOK_EVERY_NS: Final = 15_000_000_000  # at what has a threshold: nobody tells u
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What there is to tell of some strains: a problem, and what is over; one sentence each."""
+    """What there is to tell of some strains: a problem, and what is over; one sentence each.
+
+    `known`: all of the problem was told before.
+    """
 
     problem: str | None = None
     eased: str | None = None
+    known: bool = field(default=False, compare=False)
 
 
 def near(thresholds: Mapping[str, float]) -> dict[str, float]:
@@ -93,6 +97,7 @@ class Alarms:
         return Told(
             "; ".join(alarm.sentence(limit) for limit, alarm in now.items()) or None,
             _eased(over) if over else None,
+            known=bool(now) and all(before.get(limit) is alarm for limit, alarm in now.items()),
         )
 
 
