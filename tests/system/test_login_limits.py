@@ -103,7 +103,7 @@ def test_what_no_login_can_get_is_never_written_and_everybody_gets_in(pam: Host)
     before = nofile(pam)
     status, found = apply(pam, BOUNDLESS)
     resource = found["login-limits:ubuntu"]
-    assert (status, resource["result"]) == (2, "drifted")
+    assert (status, resource["result"]) == (2, "corrected")  # what can be had
     assert "no login can get nofile 2147483584:2147483584 here" in resource["problem"]
     assert "CAP_SYS_RESOURCE" in resource["problem"] or "fs.nr_open" in resource["problem"]
     assert "nofile" not in pam.read(OURS)
@@ -119,6 +119,7 @@ def test_what_cannot_be_had_is_written_once_and_told_the_same_again(pam: Host) -
     second = apply(pam, BOUNDLESS)
     assert pam.sh(f"stat -c '%i %y' {OURS}") == written
     assert (first[0], second[0]) == (2, 2)
+    assert second[1]["login-limits:ubuntu"]["result"] == "drifted"
     assert first[1]["login-limits:ubuntu"]["problem"] == second[1]["login-limits:ubuntu"]["problem"]
 
 
@@ -145,11 +146,14 @@ def test_a_later_file_that_overrides_ours_is_named_with_its_line(pam: Host) -> N
     pam.write(FOREIGN, "# local\n\nubuntu - nofile 700\n")
     status, found = apply(pam, policy)
     resource = found["login-limits:ubuntu"]
-    assert (status, resource["result"]) == (2, "drifted")
+    assert (status, resource["result"]) == (2, "corrected")
     assert resource["problem"] == f"{FOREIGN}:3 sets nofile for ubuntu after us"
     assert nofile(pam) == ["700", "700"]
     written = pam.sh(f"stat -c '%i %y' {OURS}")
-    assert apply(pam, policy) == (2, found)
+    status, found = apply(pam, policy)
+    again = found["login-limits:ubuntu"]
+    assert (status, again["result"], again["actions"]) == (2, "drifted", [])
+    assert again["problem"] == resource["problem"]
     assert pam.sh(f"stat -c '%i %y' {OURS}") == written
     pam.remove(FOREIGN)
     assert check(pam, policy)[0] == 0
