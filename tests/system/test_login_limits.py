@@ -304,3 +304,14 @@ def test_the_daemon_puts_back_what_somebody_changes_and_sees_what_others_add(hos
     host.run(["jada-configd", "uninstall", "--yes"], timeout=60)
     assert not host.exists(OURS)
     assert host.exists(DIRECTORY)
+
+
+def test_the_daemon_tells_once_of_what_cannot_be_had_and_writes_once(host: Host) -> None:
+    daemon = Daemon.install(host, f"{BOUNDLESS}[daemon]\nsweep = '1s'\n")
+    daemon.settles("drifted")
+    written = host.sh(f"stat -c '%i %y' {OURS}")
+    passes = daemon.status()["counters"]["passes"]
+    holds(lambda: daemon.status()["counters"]["passes"] >= passes + 3, within=10)
+    assert host.sh(f"stat -c '%i %y' {OURS}") == written
+    match = ["JADA_EVENT=drift", "JADA_RESOURCE=login-limits:ubuntu"]
+    assert len(host.journal(f"--unit={UNIT}", *match)) == 1
