@@ -9,7 +9,6 @@ import pytest
 from jada_configd.core.actions import SetSysctl
 from jada_configd.core.seams import SysctlFact
 from jada_configd.errors import HostError, Stale, Unable
-from jada_configd.host import sysctls as module
 from jada_configd.host.sysctls import REFUSAL_NS, Sysctls
 
 KEY = "net.core.somaxconn"
@@ -51,7 +50,7 @@ def say(monkeypatch: pytest.MonkeyPatch, kernel: Kernel, answer: int | str) -> N
         write(descriptor, answer.encode())
         return len(data)
 
-    monkeypatch.setattr(module.os, "write", written)
+    monkeypatch.setattr(os, "write", written)
 
 
 def test_a_value_is_told_as_the_kernel_gives_it(kernel: Kernel) -> None:
@@ -182,12 +181,12 @@ def test_a_refusal_stands_until_another_value_was_taken(
 def test_what_cannot_be_written_is_said_before_anybody_tries(
     monkeypatch: pytest.MonkeyPatch, kernel: Kernel
 ) -> None:
-    monkeypatch.setattr(module.os, "access", lambda *_, **__: False)
-    monkeypatch.setattr(module.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert (
         kernel.sysctls.look(KEY).obstacle == f"{KEY} is read-only: this kernel lets nobody set it"
     )
-    monkeypatch.setattr(module.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     root_alone = f"{KEY} can be set by root alone, in the policy of the whole host"
     assert kernel.sysctls.look(KEY).obstacle == root_alone
 
