@@ -115,8 +115,10 @@ class Ways:
             way.failed(str(error), hung=isinstance(error, Silent))
             self.missed = self.missed or self.route is None
             return False
-        except ImportError as error:  # the program is being replaced on disk
-            way.failed(f"{type(error).__name__}: {error.name}", hung=False)
+        except Exception as error:  # noqa: BLE001 - code that is being replaced on disk raises any
+            if route is not None:
+                route.close()
+            way.failed(f"{type(error).__name__}: {error}", hung=False)
             return False
         self.missed = self.missed or self.route is not None
         self._leave()
