@@ -6,12 +6,12 @@ from jada_configd.core.actions import StartJob
 from jada_configd.core.diff import diff
 from jada_configd.core.model import Change, Drift, Observed
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Owed
+from jada_configd.core.seams import Ceiling, Owed
 from jada_configd.core.specs import Apply, ServiceSpec
 from jada_configd.errors import ManagerGone
 from jada_configd.kinds.service import ServiceKind
 from tests.fake_host import FakeHost, Unit
-from tests.kinds.worlds import AGENT, service_spec
+from tests.kinds.worlds import AGENT, LATER, drop_in, service_spec
 
 KIND = ServiceKind()
 
@@ -155,6 +155,19 @@ def test_a_unit_that_is_started_again_and_again_is_a_problem(host: FakeHost) -> 
     problem = look(host)[1].problem
     assert problem is not None
     assert problem.startswith(f"{AGENT} has failed (exit-code) and is started again and again")
+
+
+def test_a_limit_beyond_reach_that_somebody_asks_for_is_a_note(host: FakeHost) -> None:
+    host.ceilings["nofile"] = Ceiling(20000, "fs.nr_open is 20000")
+    host.write(drop_in(AGENT, LATER), b"[Service]\nLimitNOFILE=30000\n", mode=0o644, uid=0)
+    host.finish_reload()
+    host.start(AGENT)
+    observed, drift, _ = look(host)
+    assert not drift
+    assert observed.note is not None
+    assert "; asked: LimitNOFILE=30000 in " in observed.note
+    owe(host)
+    assert look(host)[0].note is None, "a debt comes first, and a job is not kept waiting"
 
 
 def test_without_a_manager_nobody_can_tell(host: FakeHost) -> None:

@@ -185,7 +185,8 @@ def test_a_line_that_ours_overrides_is_told_as_such(clean: Host) -> None:
     status, told = door.told()
     assert status == 0
     assert told["service"]["problem"] == (
-        f"process {door.pid} (sleep) has nofile 4096:4096; asked: LimitNOFILE={IMPOSSIBLE} in {place}:3; "
+        f"process {door.pid} (sleep) has nofile 4096:4096; "
+        f"asked: LimitNOFILE={IMPOSSIBLE} in {place}:3; "
         f"why: LimitNOFILE=4096 in {SYSTEM}/a-door.service.d/zz-jada-configd.conf:4 is read later"
     )
 
@@ -227,6 +228,18 @@ def test_a_later_drop_in_is_named_with_its_line_and_nothing_flaps(
     assert first == second
     assert door.pid == pid
     assert clean.sh(f"stat -c '%i %y' {ours}") == before
+
+
+def test_a_drop_in_of_the_template_is_for_all_its_instances(clean: Host) -> None:
+    door = Door(clean, "a-door@x.service", "nofile = 4096")
+    place = f"{SYSTEM}/a-door@.service.d/zzz.conf"
+    door.put(place, "64:4K\nLimitNOFILE=64:128")
+    _, told = door.told()
+    assert told["unit-dropin"]["problem"] == (
+        f"systemd gives LimitNOFILE=64:128; asked: LimitNOFILE=64:128 in {place}:4, which is read "
+        "after our drop-in and is for every instance of a-door@.service; remedy: take that line "
+        "out, then `systemctl daemon-reload`"
+    )
 
 
 def test_one_of_the_same_name_that_counts_first_masks_ours(clean: Host) -> None:
