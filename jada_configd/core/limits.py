@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from jada_configd.core.seams import Ceiling, LimitLine, LimitPair, LimitValue
-from jada_configd.core.wording import escaped
+from jada_configd.core.wording import SHORT, escaped
 
 # The names of limits.conf(5), which are those of systemd.exec(5) in small letters.
 LIMITS: Final = (
@@ -59,6 +59,8 @@ def line_text(line: LimitLine) -> str:
     if line.layer == "manager default":
         key = f"Default{key}"
     value = line.text or limit_text((line.soft, line.hard))
+    if len(value) > SHORT:
+        value = f"{value[:SHORT]}..."
     return f"{key}={escaped(value)} in {escaped(line.source)}"
 
 

@@ -50,6 +50,8 @@ def test_a_limit_that_nothing_sets_comes_from_no_line() -> None:
 def test_a_line_is_told_as_it_is_written_and_where() -> None:
     assert line_text(MANAGER) == "DefaultLimitNOFILE=5:6 in /etc/systemd/system.conf:7"
     assert line_text(DEFAULT) == "LimitNOFILE=1024:524288 in the service manager"
+    long = LimitLine("nofile", 5, 5, "drop-in", "/x.conf:2", "0" * 99 + "5")
+    assert line_text(long) == f"LimitNOFILE={'0' * 60}... in /x.conf:2"
     hostile = LimitLine("nofile", 0, 0, "drop-in", "/x\x1b/y.conf:2", "\x1b[2J", "because")
     assert line_text(hostile) == "LimitNOFILE=\\x1b[2J in /x\\x1b/y.conf:2"
 
