@@ -5,7 +5,6 @@ is at that moment.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -90,10 +89,11 @@ class TakeUp:
         unit = resource.spec.unit
         if not self._ledger.has_tried(unit):
             return None
-        with suppress(HostError):
-            known_ns = self._reader.unit(unit).main_started_ns + OWN_DOING_NS
-            if known_ns > at_ns:
-                return known_ns
+        started_ns = self._started_ns(unit)
+        if started_ns is not None and started_ns + OWN_DOING_NS > at_ns:
+            self._ledger.held(unit, started_ns)
+            self.save()
+            return started_ns + OWN_DOING_NS
         self._ledger.trying(unit, frozenset())
         return None
 
@@ -107,7 +107,9 @@ class TakeUp:
             return f"a restart of {unit} by hand would bring it"
         # A limit is the same one whichever process lacks it: the last two of a field's names.
         wanted = frozenset(f"{pointer(each.field[-2:])} {each.want}" for each in drift.changes)
-        tried = self._ledger.tried(unit, wanted)
+        tried = self._ledger.tried(unit, wanted, self._started_ns(unit))
+        if not tried:
+            self._ledger.trying(unit, frozenset())
         self._ledger.trying(unit, wanted)
         if not tried:
             fields = tuple(pointer(change.field) for change in drift.changes)
@@ -116,6 +118,13 @@ class TakeUp:
         if tried and self._ledger.owed(unit) is None:
             return f"a restart of {unit} did not bring it either"
         return None
+
+    def _started_ns(self, unit: str) -> int | None:
+        """When its main process started, None where nobody can tell."""
+        try:
+            return self._reader.unit(unit).main_started_ns or None
+        except HostError:
+            return None
 
     def save(self) -> None:
         """Make the ledger last, if it has changed."""

@@ -796,6 +796,28 @@ def test_what_a_program_does_whenever_it_starts_brings_no_second_restart(host: F
     assert report.problem.endswith(f"; a restart of {AGENT} did not bring it either")
 
 
+def test_a_process_that_somebody_else_started_since_may_have_another_restart(
+    host: FakeHost,
+) -> None:
+    host.raises_limits = False
+    loop = settled(host, WITH_LIMITS)
+    host.lower_limit(AGENT, "nofile", (1, 1))
+    loop.sweep()
+    for _ in range(100):
+        loop.hear()
+        loop.turn()
+        host.advance(MILLISECOND_NS)
+        if host.jobs:
+            host.step_job(host.jobs[0])
+    assert loop.reports[LIMITS].settled
+    host.start(AGENT)
+    host.lower_limit(AGENT, "nofile", (1, 1))
+    loop.sweep()
+    loop.settle()
+    assert loop.reports[LIMITS].settled
+    assert named(host.done).count("StartJob") == 2
+
+
 def test_what_held_for_a_while_after_a_restart_may_have_another(host: FakeHost) -> None:
     host.raises_limits = False
     loop = settled(host, WITH_LIMITS)

@@ -32,6 +32,14 @@ class Known:
     right_ns: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a restart was made for; `held_ns` is the start of a process that had it at first."""
+
+    wanted: frozenset[str]
+    held_ns: int | None = None
+
+
 class Ledger:
     """Debts by unit, knowledge by resource, and corrections that were begun."""
 
@@ -39,7 +47,7 @@ class Ledger:
         self._known: dict[str, Known] = {}
         self._begun: dict[str, Known] = {}
         self._owed: dict[str, Owed] = {}
-        self._tried: dict[str, frozenset[str]] = {}
+        self._tried: dict[str, Tried] = {}
         self._began_ns = 0  # when a unit last began to read
         self._news = False
         self.changed = False
@@ -113,23 +121,38 @@ class Ledger:
         if debt is not None and debt.since_ns <= begun_ns:
             self.settle(unit)
 
-    def tried(self, unit: str, wanted: frozenset[str]) -> bool:
-        """Whether a restart was already made for all of this, so that another would not help."""
-        return wanted <= self._tried.get(unit, frozenset())
+    def tried(self, unit: str, wanted: frozenset[str], started_ns: int | None = None) -> bool:
+        """Whether a restart was already made for all of this, so that another would not help.
+
+        `started_ns` is the start of the main process that lacks it now. Where that is not the one
+        that was seen to have it after the restart, somebody has started another since.
+        """
+        made = self._tried.get(unit)
+        if made is None or not wanted <= made.wanted:
+            return False
+        return started_ns is None or made.held_ns in (None, started_ns)
 
     def has_tried(self, unit: str) -> bool:
-        """Whether a restart was made in vain, or is not known yet to have helped."""
+        """Whether a restart was made in vain, or is not known yet to have helped for good."""
         return unit in self._tried
 
     def trying(self, unit: str, wanted: frozenset[str]) -> None:
         """A restart is made, or was, for these, which are still wanted; others have come true."""
-        if wanted == self._tried.get(unit, frozenset()):
+        made = self._tried.get(unit)
+        if wanted == (made.wanted if made else frozenset()):
             return
         self.changed = True
         if wanted:
-            self._tried[unit] = wanted
+            self._tried[unit] = Tried(wanted, made.held_ns if made else None)
         else:
             del self._tried[unit]
+
+    def held(self, unit: str, started_ns: int) -> None:
+        """The main process that started then had, at first, what a restart was made for."""
+        made = self._tried.get(unit)
+        if made is not None and made.held_ns != started_ns:
+            self._tried[unit] = replace(made, held_ns=started_ns)
+            self.changed = True
 
     def debts(self, boot: str) -> dict[str, Any]:
         """Debts and begun corrections as plain JSON; moments mean something in that boot only."""
@@ -137,7 +160,9 @@ class Ledger:
             "boot": boot,
             "begun": {name: [each.rules, each.right_ns] for name, each in self._begun.items()},
             "owed": {unit: asdict(debt) for unit, debt in self._owed.items()},
-            "tried": {unit: sorted(wanted) for unit, wanted in self._tried.items()},
+            "tried": {
+                unit: [sorted(each.wanted), each.held_ns] for unit, each in self._tried.items()
+            },
         }
 
     def known(self, boot: str) -> dict[str, Any]:
@@ -164,7 +189,7 @@ class Ledger:
             if debts and debts["boot"] == boot:
                 begun = _known_of(debts["begun"])
                 owed = {unit: _owed_of(debt) for unit, debt in debts["owed"].items()}
-                tried = {unit: frozenset(map(str, each)) for unit, each in debts["tried"].items()}
+                tried = {unit: _tried_of(*each) for unit, each in debts["tried"].items()}
                 ledger._begun, ledger._owed, ledger._tried = begun, owed, tried
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             if known and known["boot"] == boot:
@@ -188,7 +213,7 @@ class Ledger:
         self._known = {name: known for name, known in self._known.items() if name in resources}
         self._begun = {name: known for name, known in self._begun.items() if name in resources}
         self._owed = {unit: debt for unit, debt in self._owed.items() if unit in units}
-        self._tried = {unit: wanted for unit, wanted in self._tried.items() if unit in units}
+        self._tried = {unit: made for unit, made in self._tried.items() if unit in units}
 
 
 def _is_after(known: Known | None, began_ns: int) -> bool:
@@ -202,6 +227,10 @@ def _known_of(plain: Mapping[str, Any]) -> dict[str, Known]:
         name: Known(str(rules), None if at_ns is None else int(at_ns))
         for name, (rules, at_ns) in plain.items()
     }
+
+
+def _tried_of(wanted: list[Any], held_ns: object) -> Tried:
+    return Tried(frozenset(map(str, wanted)), None if held_ns is None else int(str(held_ns)))
 
 
 def _owed_of(plain: Mapping[str, Any]) -> Owed:

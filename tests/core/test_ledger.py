@@ -351,6 +351,22 @@ def test_what_has_come_right_in_between_may_be_tried_again() -> None:
     assert not ledger.tried(UNIT, frozenset({"/nofile/hard 5"}))
 
 
+def test_a_process_that_had_it_and_gave_it_up_gets_no_other_restart_but_a_later_one_does() -> None:
+    ledger = Ledger()
+    wanted = frozenset({"/nofile/soft 5"})
+    ledger.held(UNIT, 50)
+    assert not ledger.has_tried(UNIT)
+    ledger.trying(UNIT, wanted)
+    assert ledger.tried(UNIT, wanted, 50)  # nobody has seen it have that
+    ledger.held(UNIT, 50)
+    assert ledger.tried(UNIT, wanted, 50)
+    assert not ledger.tried(UNIT, wanted, 60)  # somebody has started another
+    assert ledger.tried(UNIT, wanted, None)
+    ledger.trying(UNIT, frozenset())
+    ledger.trying(UNIT, wanted)
+    assert ledger.tried(UNIT, wanted, 60)
+
+
 # ------------------------------------------------------------------------------ kept as plain JSON
 
 MOMENTS = st.integers(0, 2**62)
@@ -377,6 +393,8 @@ def ledgers(draw: st.DrawFn) -> Ledger:
         )
     for name in draw(st.sets(UNITS)):
         ledger.trying(name, draw(st.frozensets(st.text(max_size=3), max_size=2)))
+        if draw(st.booleans()):
+            ledger.held(name, draw(MOMENTS))
     return ledger
 
 
@@ -410,6 +428,8 @@ GARBLED: list[dict[str, Any] | None] = [
     {"boot": "boot", "begun": {}, "owed": {UNIT: "much"}, "tried": {}},
     {"boot": "boot", "begun": {}, "owed": {UNIT: {}}, "tried": {}},
     {"boot": "boot", "begun": {}, "owed": {}, "tried": {UNIT: 5}},
+    {"boot": "boot", "begun": {}, "owed": {}, "tried": {UNIT: ["/nofile/soft 5"]}},
+    {"boot": "boot", "begun": {}, "owed": {}, "tried": {UNIT: [["/nofile/soft 5"], "soon"]}},
     {
         "boot": "boot",
         "begun": {},
