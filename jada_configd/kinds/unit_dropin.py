@@ -185,11 +185,11 @@ def _reload_gives(spec: DropIn, unit: UnitFact, limit: str, lines: tuple[LimitLi
     A directory that has come into being since it read them makes it say that it needs no reload
     (systemd 252), so our file counts as unread wherever it is not listed, or masked by its name.
     """
-    if unit.need_daemon_reload:
-        line = line_that_gives(lines, limit)
-        return line is not None and (line.soft, line.hard) == spec.limits[limit]
     names = {path.rpartition("/")[2] for path in unit.drop_ins}
-    return spec.path.rpartition("/")[2] not in names
+    if spec.path.rpartition("/")[2] not in names:
+        return True
+    line = line_that_gives(lines, limit) if unit.need_daemon_reload else None
+    return line is not None and (line.soft, line.hard) == spec.limits[limit]
 
 
 def _overridden(
