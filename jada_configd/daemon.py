@@ -68,6 +68,7 @@ class Daemon:
         self._notifier = notifier
         self._told = told
         self._upkeep = upkeep
+        self.ends_because: str | None = None  # where nobody has told it to
         self._signals = Signals()
         self._reloading = False
         self._reload_again = False
@@ -85,7 +86,7 @@ class Daemon:
     # ---- from start to stop
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT; the exit status."""
+        """Run until SIGTERM or SIGINT, or until a new process is needed; the exit status."""
         with self._signals:
             self._loop.selector.register(self._signals, selectors.EVENT_READ)
             self._policy.start()
@@ -94,7 +95,7 @@ class Daemon:
             # What has been made so far stays: the collector need not walk it ever again.
             gc.freeze()
             self._loop.allow_jobs()
-            while not self._signals.told_to_stop():
+            while not self._signals.told_to_stop() and self.ends_because is None:
                 self._turn()
             self._notifier.stopping()
         self._assembly.save()
@@ -147,6 +148,7 @@ class Daemon:
 
     def _look_after(self, now_ns: int) -> None:
         """With the beat, so that nothing wakes us for it."""
+        self.ends_because = self._upkeep.outdated()
         lost, untold = self._upkeep.look()
         if lost:
             self._assembly.save()

@@ -102,11 +102,5 @@ class StartJob:
 
 
 Action: TypeAlias = (
-    KeepEvidence
-    | SetSysctl
-    | ReplaceFile
-    | RemoveFile
-    | ReloadUnits
-    | SetProcessLimit
-    | StartJob
+    KeepEvidence | SetSysctl | ReplaceFile | RemoveFile | ReloadUnits | SetProcessLimit | StartJob
 )

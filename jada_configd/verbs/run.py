@@ -7,6 +7,7 @@ from jada_configd.assembly import DAEMON_LOCK, assemble
 from jada_configd.daemon import Daemon
 from jada_configd.errors import Busy, HostError
 from jada_configd.host.directories import NEEDS_ROOT, Directories, directories
+from jada_configd.host.filesystem.mount_view import MountView
 from jada_configd.host.storage.instance import Instance
 from jada_configd.policy import child
 from jada_configd.sinks import FanOut
@@ -36,8 +37,14 @@ def run(options: argparse.Namespace) -> int:
             assembly = assemble(where, told.handle, daemon=True)
             source = DiskPolicy(options, where, assembly.memory)
             try:
-                upkeep = Upkeep(instance, assembly.memory, status)
-                return Daemon(assembly, source, notifier, told, upkeep).run()
+                # Our unit is started anew whenever it ends; a daemon in the foreground is not.
+                view = MountView() if os.environ.get("NOTIFY_SOCKET") else None
+                upkeep = Upkeep(instance, assembly.memory, status, view)
+                daemon = Daemon(assembly, source, notifier, told, upkeep)
+                code = daemon.run()
+                if daemon.ends_because is not None:
+                    complain(f"jada-configd: starts anew: {daemon.ends_because}")
+                return code
             finally:
                 source.close()
                 told.close()

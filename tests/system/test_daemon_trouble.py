@@ -177,3 +177,25 @@ def test_a_service_in_a_crash_loop_is_told_of_once(host: Host) -> None:
     records = host.journal(f"--unit={UNIT}", "JADA_EVENT=drift")
     assert [record["JADA_RESOURCE"] for record in records] == [f"service:{agent.unit}"]
     assert "started again and again" in records[0]["MESSAGE"]
+
+
+def test_a_file_system_that_was_read_only_at_the_start_is_written_to_when_it_is_no_longer(
+    host: Host,
+) -> None:
+    """A remount does not reach the daemon's own mount namespace: it starts anew by itself."""
+    home = "/home/eve/.claude"
+    file = f"{home}/settings.json"
+    host.sh(f"mkdir -p {home} && mount -t tmpfs -o uid=1001,gid=1001,mode=700 tmpfs {home}")
+    host.write(file, BAD, owner="eve")
+    host.sh(f"mount -o remount,ro {home}")
+    daemon = Daemon.install(host, RULES.replace(SETTINGS, file))
+    host.write(f"/etc/systemd/system/{UNIT}.d/beat.conf", "[Service]\nWatchdogSec=2s\n")
+    host.sh(f"systemctl daemon-reload && systemctl restart {UNIT}")
+    daemon.settles("degraded")
+    assert "read-only file system" in daemon.status()["reason"]
+    host.sh(f"mount -o remount,rw {home}")
+    holds(lambda: host.read(file) == GOOD, within=5)
+    daemon.settles()
+    said = [str(record["MESSAGE"]) for record in host.journal(f"--unit={UNIT}")]
+    anew = f"jada-configd: starts anew: {home} can be written to again"
+    assert sum(anew in each for each in said) == 1
