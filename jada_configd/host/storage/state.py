@@ -29,6 +29,7 @@ LAST_GOOD_BYTES_AT_MOST: Final = 64 * 1024 * 1024
 LAST_GOOD_FILES_AT_MOST: Final = 10_000
 APPENDED_BYTES_AT_MOST: Final = 64 * 1024
 _MODE: Final = 0o700
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 _DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -184,7 +185,7 @@ def _identity(facts: os.stat_result) -> _Identity:
 
 
 def _line(plain: Mapping[str, Any]) -> bytes:
-    return json.dumps(plain, separators=(",", ":")).encode() + b"\n"
+    return _encode(plain).encode() + b"\n"
 
 
 def _short(resource: str) -> str:
