@@ -464,10 +464,11 @@ class FakeHost:
                 for each in processes
                 if limit in each.limits
             ]
-            if limit == "nproc":  # all have one user
+            if limit == "nproc":  # all have one user, whom the lowest limit binds first
                 uid = processes[0].uid
-                bound = found[0].limit if uid else None
-                found = [replace(found[0], used=threads, limit=bound, uid=uid)]
+                first = min(found, key=lambda use: float("inf") if use.limit is None else use.limit)
+                bound = first.limit if uid else None
+                found = [replace(first, used=threads, limit=bound, uid=uid)]
             found.sort(key=lambda use: -use.share)
             kept = [use for use in found[1:] if use.share >= near.get(limit, float("inf"))]
             if found:
