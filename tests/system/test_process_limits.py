@@ -359,6 +359,39 @@ def test_beyond_the_hosts_ceiling_nothing_is_restarted_and_it_is_told_once(
     assert len(records(family.host, since)) == 1
 
 
+def test_a_number_put_in_by_hand_that_nobody_gets_is_told_beside_what_the_process_has(
+    family: Family, daemon: Daemon
+) -> None:
+    host = family.host
+    daemon.reload("version = 1\n")
+    path = "/etc/systemd/system/family.service.d/override.conf"
+    host.write(path, "[Service]\nLimitNOFILE=2147483646\n")
+    host.write("/root/other.toml", policy())
+    try:
+        host.sh("systemctl daemon-reload")
+        family.restart()
+        soft, hard = family.has(family.pid)
+        said = host.run(
+            ["jada-configd", "check", "--json", "--policy", "/root/other.toml"], check=False
+        )
+        found = next(
+            each
+            for each in json.loads(said.stdout)["resources"]
+            if each["id"] == "process-limits:family.service"
+        )
+        has, asked, why = found["problem"].split("; ")
+        assert has == f"process {family.pid} (python3) has nofile {soft}:{hard}"
+        assert asked == f"asked: LimitNOFILE=2147483646 in {path}:2"
+        assert why.startswith("why: ")
+        assert str(hard) in why
+        assert {each["field"]: each["have"] for each in found["changes"]} == {
+            "/nofile/soft": soft,
+            "/nofile/hard": hard,
+        }
+    finally:
+        host.sh(f"rm {path}; systemctl daemon-reload")
+
+
 def test_a_limit_is_not_brought_down_to_what_is_open(family: Family, daemon: Daemon) -> None:
     since, main = now(family.host), family.pid
     family.order("open 300")
