@@ -1,4 +1,4 @@
-"""What limits.conf(5) counts differently from setrlimit(2), for whoever resolves, reads or writes."""
+"""What limits.conf(5) counts otherwise than setrlimit(2), for whoever resolves, reads or writes."""
 
 from collections.abc import Mapping
 from typing import Final

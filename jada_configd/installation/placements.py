@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
+from jada_configd.core.our_files import is_any_of_ours
 from jada_configd.core.resources import DROP_IN
+from jada_configd.core.resources.logins import LOGIN_FILE
+from jada_configd.core.resources.sysctls import SYSCTL_FILE
 from jada_configd.core.seams import Content, Missing, Unreadable
 from jada_configd.errors import HostError, Refused
 from jada_configd.host.directories import Directories
@@ -15,13 +18,9 @@ from jada_configd.installation import units
 from jada_configd.installation.shipped import shipped
 from jada_configd.installation.units import FROM_POLICY, NOTIFY_RELOAD, UNIT
 
-_HEADER: Final = b"# Written by jada-configd from "  # core/resources/places.py: header()
 _MANUALS: Final = ("man1/jada-configd.1", "man5/jada-configd-policy.5")
 _CATALOGUE: Final = "/usr/local/lib/systemd/catalog/jada-configd.catalog"
-_ELSEWHERE: Final = (
-    "/etc/security/limits.d/zz-jada-configd.conf",
-    "/etc/sysctl.d/zz-jada-configd.conf",
-)
+_ELSEWHERE: Final = (LOGIN_FILE, SYSCTL_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def put(change: Pending, files: Files) -> None:
 def held_files(where: Directories, files: Files) -> list[str]:
     """The files that the daemon has written because of a policy, known by their header."""
     paths = [*files.glob(f"{where.units}/*.d/{DROP_IN}"), *([] if where.user else _ELSEWHERE)]
-    return [path for path in paths if _is_ours(path, files)]
+    return [path for path in paths if is_any_of_ours(files.read_file(path))]
 
 
 def present_files(where: Directories, files: Files) -> list[str]:
@@ -141,11 +140,6 @@ def take_away(path: str, files: Files) -> None:
         raise HostError(f"{path}: {present.problem}")
     if isinstance(present, Content):
         files.remove_file(RemoveFile(path, digest(present.data)))
-
-
-def _is_ours(path: str, files: Files) -> bool:
-    fact = files.read_file(path)
-    return isinstance(fact, Content) and fact.data.startswith(_HEADER)
 
 
 def _manual_paths(where: Directories) -> tuple[str, ...]:

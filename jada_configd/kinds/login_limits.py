@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
 from jada_configd.core.login_items import SINGLE
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value
+from jada_configd.core.our_files import HEADER, header_field, is_ours, put
 from jada_configd.core.plan import Plan
 from jada_configd.core.seams import Content, LimitPair, LimitValue, Missing, Reader, Unreadable
 from jada_configd.core.specs import LoginLimits
@@ -25,8 +25,6 @@ from jada_configd.formats.limits_precedence import (
     same_limit,
 )
 
-FILE_MODE: Final = 0o644
-_HEADER: Final[Field] = ("header",)
 _SIDES: Final = ("soft", "hard")
 
 
@@ -62,7 +60,7 @@ class LoginLimitsKind:
             field: Exactly(_shown(value)) for field, value in _fields(spec.limits).items()
         }
         if spec.leads and _content(spec) is not None:
-            rules[_HEADER] = Exactly(spec.header)
+            rules[HEADER] = Exactly(spec.header)
         return rules
 
     def observe(self, spec: LoginLimits, reader: Reader) -> Observed:
@@ -78,9 +76,8 @@ class LoginLimitsKind:
         fields: dict[Field, Value] = {
             field: _shown(have[field]) for field in _fields(spec.limits) if field in have
         }
-        first = text.partition("\n")[0]
-        if spec.leads and first.startswith("# "):
-            fields[_HEADER] = first.removeprefix("# ")
+        if spec.leads:
+            fields |= header_field(text)
         strays = list(_strays(spec, lines))
         is_wrong = bool(strays) or _differs(spec, have) or (spec.leads and _is_off(spec, fact))
         evidence = Evidence(fact, is_wrong)
@@ -101,15 +98,7 @@ class LoginLimitsKind:
         content, fact = _content(spec), evidence.fact
         if not evidence.correctable or (content is None and isinstance(fact, Missing)):
             return Plan(waits="a higher ceiling" if spec.beyond else "whoever set the other limit")
-        if isinstance(fact, Missing):
-            make = ReplaceFile(
-                spec.path, content or b"", FILE_MODE, -1, -1, None, make_directories=True
-            )
-            return Plan((make,))
-        replaces = digest(fact.data)
-        if content is None:
-            return Plan((RemoveFile(spec.path, replaces),))
-        return Plan((ReplaceFile(spec.path, content, FILE_MODE, fact.uid, fact.gid, replaces),))
+        return Plan(put(spec.path, content, fact))
 
 
 def _shown(value: LimitValue) -> int | str:
@@ -138,8 +127,9 @@ def _content(spec: LoginLimits) -> bytes | None:
 
 def _left(spec: LoginLimits, fact: Content | Missing, lines: list[Line]) -> Observed:
     """Whether anything of a domain that the policy has no more is still there."""
-    ours = isinstance(fact, Content) and _is_ours(spec, fact)
-    left = ours and (any(line.domain == spec.domain for line in lines) or _content(spec) is None)
+    left = is_ours(fact, spec.header) and (
+        any(line.domain == spec.domain for line in lines) or _content(spec) is None
+    )
     problem = "its entry has left the policy" if left else None
     return Observed({}, Evidence(fact, left), problem)
 
@@ -167,11 +157,7 @@ def _is_off(spec: LoginLimits, fact: Content | Missing) -> bool:
     """Whether the file as such is: there without need, or without our header."""
     if _content(spec) is None:
         return isinstance(fact, Content)
-    return isinstance(fact, Missing) or not _is_ours(spec, fact)
-
-
-def _is_ours(spec: LoginLimits, fact: Content) -> bool:
-    return fact.data.startswith(f"# {spec.header}\n".encode())
+    return not is_ours(fact, spec.header)
 
 
 def _strays(spec: LoginLimits, lines: list[Line]) -> Iterator[str]:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jada_configd.core.actions import Action, RemoveFile, ReplaceFile, SetSysctl, digest
+from jada_configd.core.actions import Action, SetSysctl
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value, same
+from jada_configd.core.our_files import HEADER, header_field, is_ours, put
 from jada_configd.core.plan import Plan
 from jada_configd.core.seams import (
     Content,
@@ -30,11 +31,9 @@ from jada_configd.formats.sysctl_precedence import (
     setting_of,
 )
 
-FILE_MODE = 0o644
 LIVE: Field = ("live",)
 FILE: Field = ("file",)
 BOOT: Field = ("boot",)
-_HEADER: Field = ("header",)
 _MASKED = "/dev/null is a device"  # a link there says that a file sets nothing (sysctl.d(5))
 
 
@@ -77,7 +76,7 @@ class SysctlKind:
         if spec.path is not None:
             rules |= {FILE: value, BOOT: value}
             if spec.others is not None:
-                rules[_HEADER] = Exactly(spec.header)
+                rules[HEADER] = Exactly(spec.header)
         return rules
 
     def observe(self, spec: Sysctl, reader: Reader) -> Observed:
@@ -104,7 +103,7 @@ class SysctlKind:
             is_whole = not foreign and all(
                 same(fields.get(field, ""), rule.wanted(fields.get(field, "")))
                 for field, rule in self.desired(spec).items()
-                if field in (FILE, _HEADER)
+                if field in (FILE, HEADER)
             )
             if foreign:
                 problems.append(f"{spec.path} holds what the policy does not name: {foreign}")
@@ -123,7 +122,7 @@ class SysctlKind:
         if live is not None and spec.value is not None and _can_be_set(spec, live, observed):
             actions.append(SetSysctl(spec.key, spec.value, live.text or ""))
         if spec.path is not None and evidence.file is not None and not evidence.is_whole:
-            actions.append(_put(spec, spec.path, evidence.file))
+            actions += put(spec.path, _content(spec), evidence.file)
         return Plan(tuple(actions), waits=None if actions else "the kernel, or whoever sets it")
 
 
@@ -131,9 +130,7 @@ def _observe_left(spec: Sysctl, fact: FileFact | None) -> Observed:
     """A key that has left the policy: it has to leave our file, and the kernel keeps its value."""
     if isinstance(fact, Unreadable):
         return Observed({}, None, fact.problem)
-    # without our header the file is somebody else's by now
-    is_ours = isinstance(fact, Content) and fact.data.startswith(f"# {spec.header}\n".encode())
-    if fact is None or not is_ours or not _of_key(spec, _lines(fact)):
+    if not is_ours(fact, spec.header) or not _of_key(spec, _lines(fact)):
         return Observed({}, Evidence(None, is_whole=True, live=None))
     keeps = "; the running kernel keeps its value" if spec.live else ""
     problem = f"its entry has left the policy{keeps}"
@@ -180,9 +177,7 @@ def _file_fields(
     if ours and ours[-1].value is not None:
         fields[FILE] = plain(ours[-1].value)
     if isinstance(fact, Content) and spec.others is not None:
-        first = _text(fact).partition("\n")[0]
-        if first.startswith("# "):
-            fields[_HEADER] = first.removeprefix("# ")
+        fields |= header_field(_text(fact))
     return fields
 
 
@@ -236,11 +231,6 @@ def _setting_at_boot(
     return setting_of(normal(spec.key), files), problems
 
 
-def _put(spec: Sysctl, path: str, fact: Content | Missing) -> Action:
-    """The whole file as it is to be, alike for all whose lines stand in it."""
-    if not spec.entries:
-        return RemoveFile(path, digest(fact.data if isinstance(fact, Content) else b""))
-    content = render_sysctls(spec.header, spec.entries).encode()
-    if isinstance(fact, Missing):
-        return ReplaceFile(path, content, FILE_MODE, -1, -1, None, make_directories=True)
-    return ReplaceFile(path, content, FILE_MODE, fact.uid, fact.gid, digest(fact.data))
+def _content(spec: Sysctl) -> bytes | None:
+    """The whole file, alike for all whose lines stand in it; None where there is nothing to say."""
+    return render_sysctls(spec.header, spec.entries).encode() if spec.entries else None

@@ -13,17 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jada_configd.core.actions import ReloadUnits, RemoveFile, ReplaceFile, digest
+from jada_configd.core.actions import ReloadUnits
 from jada_configd.core.limits import directive, limit_text, line_text, line_that_gives
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value
+from jada_configd.core.our_files import HEADER, header_field, is_ours, put
 from jada_configd.core.overriding import overridden
 from jada_configd.core.plan import Plan
 from jada_configd.core.seams import Content, LimitLine, Missing, Reader, UnitFact, Unreadable
 from jada_configd.core.specs import DropIn
 from jada_configd.formats.key_value import parse_unit, render_drop_in
-
-FILE_MODE = 0o644
-_HEADER: Field = ("header",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class DropInKind:
         rules: dict[Field, Rule] = {(name,): Exactly(value) for name, value in wanted.items()}
         if spec.managed:
             rules |= {("systemd", name): Exactly(value) for name, value in wanted.items()}
-        rules[_HEADER] = Exactly(spec.header)
+        rules[HEADER] = Exactly(spec.header)
         return rules
 
     def observe(self, spec: DropIn, reader: Reader) -> Observed:
@@ -98,19 +96,11 @@ class DropInKind:
         fact = evidence.fact
         reload = (ReloadUnits(),) if spec.managed else ()
         if not spec.limits:
-            if isinstance(fact, Missing):
-                return Plan(reload)
-            return Plan((RemoveFile(spec.path, digest(fact.data)), *reload))
-        content = _content(spec)
-        if isinstance(fact, Missing):
-            create = ReplaceFile(spec.path, content, FILE_MODE, -1, -1, None, make_directories=True)
-            return Plan((create, *reload))
+            return Plan((*put(spec.path, None, fact), *reload))
         if any(change.field[0] != "systemd" for change in drift.changes) or _foreign(
             spec, _file_fields(fact)
         ):
-            replaces = digest(fact.data)
-            replace = ReplaceFile(spec.path, content, FILE_MODE, fact.uid, fact.gid, replaces)
-            return Plan((replace, *reload))
+            return Plan((*put(spec.path, _content(spec), fact), *reload))
         if evidence.reload_helps:
             return Plan(reload)
         return Plan(waits="whoever set a later drop-in")
@@ -118,8 +108,8 @@ class DropInKind:
 
 def _is_left(spec: DropIn, fact: Content | Missing, unit: UnitFact | None) -> bool:
     """Whether our file, or what systemd has read from it, is still there."""
-    if isinstance(fact, Content):  # without our header it is somebody else's by now
-        return fact.data.startswith(f"# {spec.header}\n".encode())
+    if isinstance(fact, Content):
+        return is_ours(fact, spec.header)
     return unit is not None and spec.path in unit.drop_ins
 
 
@@ -132,10 +122,7 @@ def _file_fields(fact: Content | Missing) -> dict[Field, Value]:
     if isinstance(fact, Missing):
         return {}
     text = fact.data.decode(errors="replace")
-    fields: dict[Field, Value] = {}
-    first = text.partition("\n")[0]
-    if first.startswith("# "):
-        fields[_HEADER] = first.removeprefix("# ")
+    fields: dict[Field, Value] = {**header_field(text)}
     for line in parse_unit(text):
         key = line.key or f"line {line.line}"  # what systemd would not read is not ours either
         fields[(key if line.section == "Service" else f"{line.section}.{key}",)] = line.value
@@ -143,7 +130,7 @@ def _file_fields(fact: Content | Missing) -> dict[Field, Value]:
 
 
 def _foreign(spec: DropIn, fields: Mapping[Field, Value]) -> set[str]:
-    ours = {_HEADER, *((directive(limit),) for limit in spec.limits)}
+    ours = {HEADER, *((directive(limit),) for limit in spec.limits)}
     return {field[0] for field in fields if field not in ours and field[0] != "systemd"}
 
 

@@ -3,10 +3,10 @@
 import pytest
 
 from jada_configd.core.model import Exactly, Gone, Resource, ResourceId
+from jada_configd.core.our_files import header
 from jada_configd.core.resources import (
     DROP_IN,
     Scope,
-    header,
     is_pattern,
     resolve,
     services_of,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from jada_configd.core.model import Mode
-from jada_configd.core.resources import header
+from jada_configd.core.our_files import header
 from jada_configd.core.resources.logins import LOGIN_FILE
 from jada_configd.core.seams import LimitPair
 from jada_configd.core.specs import LimitWord, LoginLimits, LoginSpec

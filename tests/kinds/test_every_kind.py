@@ -105,8 +105,6 @@ def expect_unowned_unchanged(resources: Sequence[Resource], world: World, before
             assert (now.mode, now.uid, now.gid) == (then.mode, then.uid, then.gid)
     for key in before.sysctls.keys() - {spec.key for spec in world.policy.sysctls}:
         assert host.sysctls[key] == before.sysctls[key]
-    for key in before.sysctls.keys() - {spec.key for spec in world.policy.sysctls}:
-        assert host.sysctls[key] == before.sysctls[key]
     for name in before.units.keys() - units:
         assert host.units[name].process == before.units[name].process
     for resource in resources:

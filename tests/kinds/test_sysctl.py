@@ -7,8 +7,9 @@ import pytest
 from jada_configd.core.actions import RemoveFile, ReplaceFile, SetSysctl, digest
 from jada_configd.core.diff import diff
 from jada_configd.core.model import ABSENT, Change, Observed, Resource, ResourceId
+from jada_configd.core.our_files import header
 from jada_configd.core.plan import Plan
-from jada_configd.core.resources import Scope, header, resolve
+from jada_configd.core.resources import Scope, resolve
 from jada_configd.core.resources.sysctls import SYSCTL_FILE
 from jada_configd.core.specs import Policy, Sysctl
 from jada_configd.kinds.sysctl import BOOT, FILE, LIVE, SysctlKind

@@ -25,7 +25,8 @@ from jada_configd.core.model import (
     Value,
     same,
 )
-from jada_configd.core.resources import DROP_IN, header, resolve
+from jada_configd.core.our_files import header
+from jada_configd.core.resources import DROP_IN, resolve
 from jada_configd.core.resources.sysctls import SYSCTL_FILE
 from jada_configd.core.seams import Ceiling, LimitPair
 from jada_configd.core.specs import (

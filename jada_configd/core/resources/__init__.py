@@ -2,14 +2,14 @@
 
 from jada_configd.core.model import Resource
 from jada_configd.core.resources.logins import logins
-from jada_configd.core.resources.places import Scope, header, is_pattern
+from jada_configd.core.resources.places import Scope, is_pattern
 from jada_configd.core.resources.settings import settings_files
 from jada_configd.core.resources.sysctls import sysctls
 from jada_configd.core.resources.units import DROP_IN, left_behind, service_of, units
 from jada_configd.core.seams import Reader
 from jada_configd.core.specs import DropIn, Policy, ProcessLimits, SettingsSpec
 
-__all__ = ["DROP_IN", "Scope", "header", "is_pattern", "resolve", "service_of", "services_of"]
+__all__ = ["DROP_IN", "Scope", "is_pattern", "resolve", "service_of", "services_of"]
 
 
 def resolve(

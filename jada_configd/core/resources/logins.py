@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from jada_configd.core.login_items import FACTORS, SINGLE
 from jada_configd.core.model import Resource, ResourceId
-from jada_configd.core.resources.places import Scope, header, matches
-from jada_configd.core.seams import Content, LimitPair, LimitValue, Reader
+from jada_configd.core.our_files import header, is_ours
+from jada_configd.core.resources.places import Scope, matches
+from jada_configd.core.seams import LimitPair, LimitValue, Reader
 from jada_configd.core.specs import LimitWord, LoginLimits, LoginSpec, Policy
 
 LOGIN_DIRECTORY = "/etc/security/limits.d"
@@ -62,7 +63,7 @@ def _left_behind(policy: Policy, reader: Reader) -> tuple[str, ...]:
     A file of ours with nothing in it has to go like a default that nobody wants any more.
     """
     fact = reader.read_file(LOGIN_FILE)
-    if not isinstance(fact, Content) or not fact.data.startswith(f"# {header(policy)}\n".encode()):
+    if not is_ours(fact, header(policy)):
         return ()
     named = {spec.domain for spec in policy.logins}
     lines = fact.data.decode(errors="replace").split("\n")

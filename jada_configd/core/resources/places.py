@@ -1,9 +1,8 @@
-"""Where resources stand on a host, and what every file of ours begins with."""
+"""Where resources stand on a host, and how a pattern is followed."""
 
 from dataclasses import dataclass
 
 from jada_configd.core.seams import Reader
-from jada_configd.core.specs import Policy
 from jada_configd.errors import HostError, TooMany
 
 
@@ -34,8 +33,3 @@ def matches(pattern: str, reader: Reader, troubles: list[str]) -> tuple[str, ...
     except HostError as error:
         troubles.append(str(error))
         return ()
-
-
-def header(policy: Policy) -> str:
-    """The comment with which every file of ours begins."""
-    return f"Written by jada-configd from {policy.path}; what is changed here is put right again."

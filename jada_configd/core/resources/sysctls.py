@@ -1,8 +1,9 @@
 """Kernel parameters: those of the policy, and those that it named once and our file still has."""
 
 from jada_configd.core.model import Resource, ResourceId
-from jada_configd.core.resources.places import Scope, header
-from jada_configd.core.seams import Content, Reader
+from jada_configd.core.our_files import header, is_ours
+from jada_configd.core.resources.places import Scope
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import Policy, Sysctl
 
 # `zz-`: 99-sysctl.conf, by which Debian has /etc/sysctl.conf read, would win over a number.
@@ -38,7 +39,7 @@ def sysctls(policy: Policy, reader: Reader, scope: Scope) -> list[Resource]:
 def _left_behind(policy: Policy, reader: Reader) -> tuple[str, ...]:
     """The keys, as we write them, that this very policy had written and names no longer."""
     fact = reader.read_file(SYSCTL_FILE)
-    if not isinstance(fact, Content) or not fact.data.startswith(f"# {header(policy)}\n".encode()):
+    if not is_ours(fact, header(policy)):
         return ()
     named = {spec.key for spec in policy.sysctls}
     lines = fact.data.decode(errors="replace").splitlines()

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from jada_configd.core.model import Mode, Resource, ResourceId
-from jada_configd.core.resources.places import Scope, header, matches
-from jada_configd.core.seams import Content, LimitPair, LimitValue, Reader
+from jada_configd.core.our_files import header, is_ours
+from jada_configd.core.resources.places import Scope, matches
+from jada_configd.core.seams import LimitPair, LimitValue, Reader
 from jada_configd.core.specs import DropIn, LimitWord, Policy, ProcessLimits
 
 DROP_IN = "zz-jada-configd.conf"  # `zz-`: override.conf would win over a number
@@ -41,9 +42,7 @@ def left_behind(
     for path in matches(f"{scope.unit_directory}/*.d/{DROP_IN}", reader, troubles):
         unit = path.split("/")[-2].removesuffix(".d")
         fact = reader.read_file(path)
-        if unit in wanted or not isinstance(fact, Content):
-            continue
-        if fact.data.startswith(f"# {header(policy)}\n".encode()):
+        if unit not in wanted and is_ours(fact, header(policy)):
             resources.append(_drop_in(policy, unit, {}, scope, policy.mode, policy.path))
     return resources
 
