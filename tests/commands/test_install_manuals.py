@@ -61,8 +61,8 @@ def keys() -> Iterator[str]:
     sorted(set(keys()) - {"soft", "hard", "settings", "service", "daemon", "login", "sysctl"}),
 )
 def test_every_key_of_the_policy_is_described(key: str) -> None:
-    if key == "limits":
-        assert ".limits]" in shipped(POLICY)
+    if key in {"limits", "usage"}:
+        assert f".{key}]\n" in shipped(POLICY)
         return
     assert re.search(rf"^\.It Cm {key}$", shipped(POLICY), re.MULTILINE)
 
