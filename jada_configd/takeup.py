@@ -94,24 +94,25 @@ class TakeUp:
             self._ledger.held(unit, started_ns)
             self.save()
             return started_ns + OWN_DOING_NS
-        self._ledger.trying(unit, frozenset())
+        self._ledger.wants_still(unit, frozenset())
         return None
 
     def restart(self, unit: str, drift: Drift, now_ns: int) -> str | None:
         """Ask for a restart in place of what the kernel refused; None, or why there is none.
 
-        Of what one restart did not bring, no second one is made.
+        Of what one restart did not bring, no second one is made, and no third of what was lost.
         """
         spec = self.services.get(unit)
         if spec is None or spec.apply in ("none", "reload"):
             return f"a restart of {unit} by hand would bring it"
         # A limit is the same one whichever process lacks it: the last two of a field's names.
         wanted = frozenset(f"{pointer(each.field[-2:])} {each.want}" for each in drift.changes)
-        tried = self._ledger.tried(unit, wanted, self._started_ns(unit))
-        if not tried:
-            self._ledger.trying(unit, frozenset())
-        self._ledger.trying(unit, wanted)
-        if not tried:
+        started_ns = self._started_ns(unit)
+        tried = self._ledger.tried(unit, wanted, started_ns)
+        if tried:
+            self._ledger.wants_still(unit, wanted)
+        else:
+            self._ledger.trying(unit, wanted, started_ns)
             fields = tuple(pointer(change.field) for change in drift.changes)
             self._ask(unit, Owed(stale=True, since_ns=now_ns, fields=fields))
         self.save()

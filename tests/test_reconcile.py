@@ -771,7 +771,7 @@ def test_what_a_restart_did_not_bring_is_told_and_not_tried_again(host: FakeHost
     assert loop.reports[LIMITS].result == "in-sync"
 
 
-def test_what_a_program_does_whenever_it_starts_brings_no_second_restart(host: FakeHost) -> None:
+def test_what_a_program_does_whenever_it_starts_brings_no_third_restart(host: FakeHost) -> None:
     """Node.js raises its soft limit: the process was right for a moment, and is not any more."""
     host.raises_limits = False
     loop = settled(host, WITH_LIMITS)
@@ -790,7 +790,7 @@ def test_what_a_program_does_whenever_it_starts_brings_no_second_restart(host: F
                     assert loop.reports[LIMITS].settled
                     host.lower_limit(AGENT, "nofile", (6, 6))
         host.advance(300 * SECOND_NS)
-    assert named(host.done).count("StartJob") == 1
+    assert named(host.done).count("StartJob") == 2
     report = loop.reports[LIMITS]
     assert report.problem is not None
     assert report.problem.endswith(f"; a restart of {AGENT} did not bring it either")

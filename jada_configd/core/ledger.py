@@ -34,10 +34,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What a restart was made for; `held_ns` is the start of a process that had it at first."""
+    """What a restart was made for.
+
+    `held_ns` is the start of a process that had it at first; `twice`: so had the one before.
+    """
 
     wanted: frozenset[str]
     held_ns: int | None = None
+    twice: bool = False
 
 
 class Ledger:
@@ -124,26 +128,37 @@ class Ledger:
     def tried(self, unit: str, wanted: frozenset[str], started_ns: int | None = None) -> bool:
         """Whether a restart was already made for all of this, so that another would not help.
 
-        `started_ns` is the start of the main process that lacks it now. Where that is not the one
-        that was seen to have it after the restart, somebody has started another since.
+        `started_ns` is the start of the main process that lacks it now. One that was seen to have
+        it may have lost it by somebody's hand, or by its own, which the next will do again: so
+        there is one more restart, and no third. Where it is another process by now, somebody has
+        started that since.
         """
         made = self._tried.get(unit)
         if made is None or not wanted <= made.wanted:
             return False
-        return started_ns is None or made.held_ns in (None, started_ns)
+        if started_ns is None or made.held_ns is None:
+            return True
+        return made.twice and made.held_ns == started_ns
 
     def has_tried(self, unit: str) -> bool:
         """Whether a restart was made in vain, or is not known yet to have helped for good."""
         return unit in self._tried
 
-    def trying(self, unit: str, wanted: frozenset[str]) -> None:
-        """A restart is made, or was, for these, which are still wanted; others have come true."""
+    def trying(self, unit: str, wanted: frozenset[str], started_ns: int | None = None) -> None:
+        """A restart is made for these, which the main process lacks that started then."""
         made = self._tried.get(unit)
-        if wanted == (made.wanted if made else frozenset()):
+        twice = made is not None and wanted <= made.wanted and made.held_ns == started_ns
+        self._tried[unit] = Tried(wanted, None, twice and started_ns is not None)
+        self.changed = True
+
+    def wants_still(self, unit: str, wanted: frozenset[str]) -> None:
+        """Of what a restart was made for, these are still wanted; others have come true."""
+        made = self._tried.get(unit)
+        if made is None or wanted == made.wanted:
             return
         self.changed = True
         if wanted:
-            self._tried[unit] = Tried(wanted, made.held_ns if made else None)
+            self._tried[unit] = replace(made, wanted=wanted)
         else:
             del self._tried[unit]
 
@@ -161,7 +176,8 @@ class Ledger:
             "begun": {name: [each.rules, each.right_ns] for name, each in self._begun.items()},
             "owed": {unit: asdict(debt) for unit, debt in self._owed.items()},
             "tried": {
-                unit: [sorted(each.wanted), each.held_ns] for unit, each in self._tried.items()
+                unit: [sorted(each.wanted), each.held_ns, each.twice]
+                for unit, each in self._tried.items()
             },
         }
 
@@ -229,8 +245,9 @@ def _known_of(plain: Mapping[str, Any]) -> dict[str, Known]:
     }
 
 
-def _tried_of(wanted: list[Any], held_ns: object) -> Tried:
-    return Tried(frozenset(map(str, wanted)), None if held_ns is None else int(str(held_ns)))
+def _tried_of(wanted: list[Any], held_ns: object, twice: object) -> Tried:
+    held = None if held_ns is None else int(str(held_ns))
+    return Tried(frozenset(map(str, wanted)), held, bool(twice))
 
 
 def _owed_of(plain: Mapping[str, Any]) -> Owed:

@@ -347,24 +347,30 @@ def test_a_restart_is_not_made_twice_for_the_same_thing() -> None:
 def test_what_has_come_right_in_between_may_be_tried_again() -> None:
     ledger = Ledger()
     ledger.trying(UNIT, frozenset({"/nofile/hard 5", "/nproc/hard 6"}))
-    ledger.trying(UNIT, frozenset({"/nproc/hard 6"}))
+    ledger.wants_still(UNIT, frozenset({"/nproc/hard 6"}))
     assert not ledger.tried(UNIT, frozenset({"/nofile/hard 5"}))
+    assert ledger.has_tried(UNIT)
+    ledger.wants_still(UNIT, frozenset())
+    assert not ledger.has_tried(UNIT)
 
 
-def test_a_process_that_had_it_and_gave_it_up_gets_no_other_restart_but_a_later_one_does() -> None:
+def test_what_a_process_had_and_lost_is_tried_once_more_and_again_where_it_is_anothers() -> None:
     ledger = Ledger()
     wanted = frozenset({"/nofile/soft 5"})
     ledger.held(UNIT, 50)
     assert not ledger.has_tried(UNIT)
-    ledger.trying(UNIT, wanted)
+    ledger.trying(UNIT, wanted, 10)
     assert ledger.tried(UNIT, wanted, 50)  # nobody has seen it have that
     ledger.held(UNIT, 50)
-    assert ledger.tried(UNIT, wanted, 50)
-    assert not ledger.tried(UNIT, wanted, 60)  # somebody has started another
+    assert not ledger.tried(UNIT, wanted, 50)
     assert ledger.tried(UNIT, wanted, None)
-    ledger.trying(UNIT, frozenset())
-    ledger.trying(UNIT, wanted)
+    ledger.trying(UNIT, wanted, 50)
+    ledger.held(UNIT, 60)
     assert ledger.tried(UNIT, wanted, 60)
+    assert not ledger.tried(UNIT, wanted, 70)  # somebody has started another
+    ledger.trying(UNIT, wanted, 70)
+    ledger.held(UNIT, 80)
+    assert not ledger.tried(UNIT, wanted, 80)
 
 
 # ------------------------------------------------------------------------------ kept as plain JSON
@@ -428,8 +434,8 @@ GARBLED: list[dict[str, Any] | None] = [
     {"boot": "boot", "begun": {}, "owed": {UNIT: "much"}, "tried": {}},
     {"boot": "boot", "begun": {}, "owed": {UNIT: {}}, "tried": {}},
     {"boot": "boot", "begun": {}, "owed": {}, "tried": {UNIT: 5}},
-    {"boot": "boot", "begun": {}, "owed": {}, "tried": {UNIT: ["/nofile/soft 5"]}},
-    {"boot": "boot", "begun": {}, "owed": {}, "tried": {UNIT: [["/nofile/soft 5"], "soon"]}},
+    {"boot": "boot", "begun": {}, "owed": {}, "tried": {UNIT: ["/nofile/soft 5", None]}},
+    {"boot": "boot", "begun": {}, "owed": {}, "tried": {UNIT: [["/nofile/soft 5"], "soon", False]}},
     {
         "boot": "boot",
         "begun": {},
