@@ -312,7 +312,7 @@ def test_only_what_has_to_last_counts_as_a_change() -> None:
     ledger.right(FILE, RULES, RIGHT)
     ledger.end(FILE)
     ledger.settle(UNIT)
-    ledger.trying(UNIT, frozenset())
+    ledger.wants_still(UNIT, frozenset())
     assert not ledger.changed
     ledger.begin(FILE, RULES)
     assert ledger.changed

@@ -239,11 +239,7 @@ class TestService:
     def test_lowered_limits_of_the_running_process_come_back(
         self, daemon: Daemon, agent: Agent
     ) -> None:
-        """By prlimit where the kernel lets us, by one restart where it does not.
-
-        What becomes of them in the first two seconds counts as the program's own doing.
-        """
-        time.sleep(2.5)
+        """By prlimit where the kernel lets us, by one restart where it does not."""
         daemon.host.run(["prlimit", f"--pid={agent.pid}", "--nofile=1000:8192"], user="ubuntu")
         daemon.host.run(["systemctl", "reload", UNIT])
         holds(lambda: agent.limit("open files") == ("2048", "8192"), within=5)
