@@ -8,7 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from jada_configd.core.limits import above, line_that_gives, value_text, why_not_as_asked
+from jada_configd.core.limits import (
+    above,
+    has_text,
+    line_that_gives,
+    pair_text,
+    value_text,
+    why_not_as_asked,
+)
 from jada_configd.core.seams import (
     Ceiling,
     LimitPair,
@@ -19,6 +26,7 @@ from jada_configd.core.seams import (
     UnitFact,
 )
 from jada_configd.core.specs import ProcessLimits
+from jada_configd.core.wording import process_text
 
 # Why a wrong limit is left: no process can be given it here; the process uses more than that; the
 # policy's `live` says so. None: it is not left.
@@ -140,7 +148,7 @@ class Judge:
 
 def _who(process: ProcessFact | Stray) -> str:
     """A process in words."""
-    return f"process {process.pid} ({process.name})"
+    return process_text(process.pid, process.name)
 
 
 def beyond(want: LimitPair, have: LimitPair, ceiling: Ceiling | None) -> tuple[LimitValue, ...]:
@@ -178,14 +186,14 @@ def _in_use(fault: Fault) -> str:
                 f"{soft} bytes of {limit} or more in use",
                 "break it when it asks for more",
             )
-    pair = f"{soft}:{value_text(fault.want[1])}"
-    return f"{_who(fault.process)} has {uses}: {fault.limit} {pair} would {breaks}, and is not set"
+    wanted = f"{fault.limit} {pair_text(fault.want)}"
+    return f"{_who(fault.process)} has {uses}: {wanted} would {breaks}, and is not set"
 
 
 def _left_alone(fault: Fault, live: str) -> str:
     """The sentence of what the policy wants left as it is."""
     until = f'live = "{live}" leaves that till it starts anew'
-    return f"{_has(fault)} instead of {_pair(fault.want)}; {until}"
+    return f"{_has(fault)} instead of {pair_text(fault.want)}; {until}"
 
 
 def _and_so_it_is_with(count: int) -> str:
@@ -199,9 +207,4 @@ def _and_so_it_is_with(count: int) -> str:
 
 
 def _has(fault: Fault) -> str:
-    return f"{_who(fault.process)} has {fault.limit} {_pair(fault.have)}"
-
-
-def _pair(pair: LimitPair) -> str:
-    soft, hard = map(value_text, pair)
-    return f"{soft}:{hard}"
+    return has_text(_who(fault.process), fault.limit, fault.have)

@@ -1,4 +1,4 @@
-"""Limits as systemd names and writes them, which line gives one, and why a process has less.
+"""Limits by name and in words: what a policy means, which line gives one, why a process has less.
 
 Where the lines come from is for `Reader.limit_lines`; what is done about it for the kinds.
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from jada_configd.core.seams import Ceiling, LimitLine, LimitPair, LimitValue
+from jada_configd.core.specs import LimitWord
 from jada_configd.core.wording import SHORT, escaped
 
 # The names of limits.conf(5), which are those of systemd.exec(5) in small letters.
@@ -14,6 +15,7 @@ LIMITS: Final = (
     "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
     "nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
 )  # fmt: skip
+NICE_MOST: Final = 40  # RLIMIT_NICE of nice -20 (getrlimit(2)); systemd takes no more for it
 
 
 def directive(limit: str) -> str:
@@ -21,15 +23,34 @@ def directive(limit: str) -> str:
     return f"Limit{limit.upper()}"
 
 
-def limit_text(pair: LimitPair) -> str:
-    """Soft and hard as systemd writes them; one number where both are one."""
-    soft, hard = map(value_text, pair)
-    return soft if soft == hard else f"{soft}:{hard}"
+def resolved(limit: str, word: LimitWord, ceiling: Ceiling | None) -> LimitValue:
+    """What a policy's word for a limit comes to; "max" is the ceiling of the host."""
+    if word == "infinity":
+        return None
+    if word != "max":
+        return word
+    most = None if ceiling is None else ceiling.value
+    return NICE_MOST if limit == "nice" and above(most, NICE_MOST) else most
+
+
+def plain_value(value: LimitValue) -> int | str:
+    """A limit as a policy writes it: a number, or `infinity`."""
+    return "infinity" if value is None else value
 
 
 def value_text(value: LimitValue) -> str:
-    """A number, or `infinity`."""
-    return "infinity" if value is None else str(value)
+    """The same as text."""
+    return str(plain_value(value))
+
+
+def pair_text(pair: LimitPair) -> str:
+    """Soft and hard, each by itself: `1024:20000`."""
+    return ":".join(map(value_text, pair))
+
+
+def limit_text(pair: LimitPair) -> str:
+    """Soft and hard as systemd writes them; one number where both are one."""
+    return value_text(pair[0]) if pair[0] == pair[1] else pair_text(pair)
 
 
 def above(value: LimitValue, ceiling: LimitValue) -> bool:
@@ -66,8 +87,7 @@ def line_text(line: LimitLine) -> str:
 
 def has_text(who: str, limit: str, have: LimitPair) -> str:
     """`process 77 has nofile 1024:20000`."""
-    soft, hard = map(value_text, have)
-    return f"{who} has {limit} {soft}:{hard}"
+    return f"{who} has {limit} {pair_text(have)}"
 
 
 def out_of_reach(ceiling: Ceiling) -> str:

@@ -12,10 +12,12 @@ from jada_configd.core.limits import (
     line_text,
     line_that_gives,
     out_of_reach,
+    resolved,
 )
 from jada_configd.core.resources import DROP_IN
-from jada_configd.core.seams import Ceiling, LimitLine, LimitValue, ProcessFact, Reader, UnitFact
+from jada_configd.core.seams import Ceiling, LimitLine, ProcessFact, Reader, UnitFact
 from jada_configd.core.specs import LimitWord
+from jada_configd.core.wording import process_text
 
 
 def unreachable_note(
@@ -60,21 +62,14 @@ def _is_told(
     """Whether the limit is held, and the process has another than the policy says."""
     if line.limit not in held or line.limit not in process.limits:
         return line.limit not in process.limits
-    soft, hard = (_resolved(word, ceiling) for word in held[line.limit])
+    soft, hard = (resolved(line.limit, word, ceiling) for word in held[line.limit])
     return process.limits[line.limit] != (soft, hard)
-
-
-def _resolved(word: LimitWord, ceiling: Ceiling) -> LimitValue:
-    if word == "max":
-        return ceiling.value
-    return None if word == "infinity" else int(word)
 
 
 def _sentence(
     line: LimitLine, lines: Sequence[LimitLine], process: ProcessFact, ceiling: Ceiling
 ) -> str:
-    who = f"process {process.pid} ({process.name})"
-    has = has_text(who, line.limit, process.limits[line.limit])
+    has = has_text(process_text(process.pid, process.name), line.limit, process.limits[line.limit])
     last = line_that_gives(lines, line.limit)
     later = last is not None and last != line
     why = f"{line_text(last)} is read later" if last and later else out_of_reach(ceiling)

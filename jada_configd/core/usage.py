@@ -9,7 +9,7 @@ from typing import Final
 
 from jada_configd.core.model import Strain
 from jada_configd.core.seams import Usage, Use
-from jada_configd.core.wording import escaped
+from jada_configd.core.wording import process_text
 
 # What can be measured, by limits.conf name; `tasks` is systemd's own (TasksMax=).
 MEASURED: Final = ("as", "cpu", "data", "memlock", "nofile", "nproc", "stack", "tasks")
@@ -138,7 +138,7 @@ def _who(use: Use) -> tuple[int, ...]:
 def _shown(limit: str, use: Use) -> str:
     if limit == "tasks":
         return "the unit"
-    process = f"process {use.pid} ({escaped(use.name)})"
+    process = process_text(use.pid, use.name)
     return process if use.uid < 0 else f"user {use.uid}, as whom {process} runs,"
 
 

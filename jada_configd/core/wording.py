@@ -68,6 +68,11 @@ def change_plain(change: Change) -> dict[str, Json]:
     return plain
 
 
+def process_text(pid: int, name: str) -> str:
+    """A process in words; it chooses its own name (PR_SET_NAME, prctl(2))."""
+    return f"process {pid} ({escaped(name)})"
+
+
 def count(number: int, noun: str) -> str:
     """`1 file`, `2 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from jada_configd.core.limits import above, directive, value_text
 from jada_configd.core.seams import Ceiling
 from jada_configd.core.survey import InotifyLook, ProcessLook
 from jada_configd.diagnosis.containers import grant, raise_limit
@@ -58,11 +59,11 @@ def limits(
         most = ceiling.value
         if _is_kernels(ceiling):
             most = max(most, sets_nr_open or 0)
-        if want.value is not None and want.value <= most:
+        if not above(want.value, most):
             continue
         found = True
-        asked = "infinity" if want.value is None else want.value
-        says = f"{want.unit} cannot have {want.limit} {asked} ({want.origin}): {ceiling.reason}"
+        asked = f"{want.limit} {value_text(want.value)}"
+        says = f"{want.unit} cannot have {asked} ({want.origin}): {ceiling.reason}"
         yield problem(check, says, _raise(want, ceiling, container))
     if wanted and not found:
         known = [f"{name} {each.value}" for name, each in ceilings.items() if each is not None]
@@ -81,10 +82,10 @@ def _raise(want: Wanted, ceiling: Ceiling, container: str) -> str:
         if want.value is None:
             return f'edit {want.origin}: {want.limit} = "max", which is {ceiling.value} here'
         return f"{_sysctl('fs.nr_open', want.value)}  # {lower}"
-    value = "infinity" if want.value is None else str(want.value)
+    value = value_text(want.value)
     if ceiling.reason.startswith("PID 1 "):
         return f"{raise_limit(container, want.limit, value)}  # {lower}"
-    line = f"[Service] Limit{want.limit.upper()}={value}"
+    line = f"[Service] {directive(want.limit)}={value}"
     return f"sudo systemctl edit user@.service  # {line}; {lower}"
 
 

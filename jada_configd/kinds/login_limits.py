@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from jada_configd.core.limits import pair_text, plain_value
 from jada_configd.core.login_items import SINGLE
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value
 from jada_configd.core.our_files import HEADER, header_field, is_ours, put
@@ -57,7 +58,7 @@ class LoginLimitsKind:
     def desired(self, spec: LoginLimits) -> Mapping[Field, Rule]:
         """Each side of each limit, and for the first domain the header of the file."""
         rules: dict[Field, Rule] = {
-            field: Exactly(_shown(value)) for field, value in _fields(spec.limits).items()
+            field: Exactly(plain_value(value)) for field, value in _fields(spec.limits).items()
         }
         if spec.leads and _content(spec) is not None:
             rules[HEADER] = Exactly(spec.header)
@@ -74,7 +75,7 @@ class LoginLimitsKind:
             return _left(spec, fact, lines)
         have = _have(spec, lines)
         fields: dict[Field, Value] = {
-            field: _shown(have[field]) for field in _fields(spec.limits) if field in have
+            field: plain_value(have[field]) for field in _fields(spec.limits) if field in have
         }
         if spec.leads:
             fields |= header_field(text)
@@ -99,10 +100,6 @@ class LoginLimitsKind:
         if not evidence.correctable or (content is None and isinstance(fact, Missing)):
             return Plan(waits="a higher ceiling" if spec.beyond else "whoever set the other limit")
         return Plan(put(spec.path, content, fact))
-
-
-def _shown(value: LimitValue) -> int | str:
-    return "infinity" if value is None else value
 
 
 def _fields(limits: Mapping[str, LimitPair]) -> dict[Field, LimitValue]:
@@ -215,7 +212,7 @@ def _contradicts(line: Line, limits: Mapping[str, LimitPair]) -> bool:
 def _beyond(spec: LoginLimits) -> str | None:
     """Why a limit is left out: pam_limits gives it to nobody, and some of its releases no login."""
     for limit, reason in spec.beyond.items():
-        pair = ":".join(str(_shown(value)) for value in spec.limits[limit])
+        pair = pair_text(spec.limits[limit])
         return (
             f"no login can get {limit} {pair} here, and it might be refused over it, so it is left "
             f"out: {reason}"

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from jada_configd.core.actions import SetProcessLimit
 from jada_configd.core.limit_faults import Fault, Judge
+from jada_configd.core.limits import plain_value
 from jada_configd.core.model import Drift, Exactly, Field, Json, Observed, Rule, Value
 from jada_configd.core.plan import Plan
 from jada_configd.core.seams import LimitValue, ProcessFact, Reader, UnitFact
@@ -30,11 +31,6 @@ class Evidence:
 
     faults: tuple[Fault, ...]
     restart_helps: bool
-
-
-def shown(value: LimitValue) -> int | str:
-    """A limit as a policy writes it."""
-    return "infinity" if value is None else value
 
 
 class ProcessLimitsKind:
@@ -58,7 +54,7 @@ class ProcessLimitsKind:
     def desired(self, spec: ProcessLimits) -> Mapping[Field, Rule]:
         """Soft and hard, each a field: of the main process, and of all others together."""
         sides = [
-            (limit, side, Exactly(shown(value)))
+            (limit, side, Exactly(plain_value(value)))
             for limit, pair in spec.limits.items()
             for side, value in zip(_SIDES, pair, strict=True)
         ]
@@ -123,7 +119,7 @@ def _main_fields(spec: ProcessLimits, main: ProcessFact | None) -> dict[Field, V
     """Where there is no main process, nothing is wrong with it."""
     has = spec.limits if main is None else main.limits
     return {
-        (limit, side): shown(value)
+        (limit, side): plain_value(value)
         for limit in spec.limits
         if limit in has
         for side, value in zip(_SIDES, has[limit], strict=True)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from jada_configd.core.limits import NICE_MOST
 from jada_configd.core.login_items import FACTORS
 from jada_configd.core.resources.logins import LOGIN_DIRECTORY
 from jada_configd.core.specs import LimitWord
@@ -61,7 +62,7 @@ def _check_range(name: str, sign: str) -> None:
 
 def check_limit(limit: str, word: LimitWord) -> None:
     """Refuse what limits.conf cannot say, and what nobody could log in with."""
-    if limit == "nice" and word in ("infinity", 0):
+    if limit == "nice" and word != "max" and (word == "infinity" or not 1 <= word <= NICE_MOST):
         raise ValueError("must be 1 to 40 for a login: 20 less the lowest nice value allowed")
     if isinstance(word, str):
         return

@@ -61,8 +61,8 @@ def _loginable(pair: "Pair", info: ValidationInfo) -> "Pair":
     name = info.field_name or ""
     limit = LoginLimits.model_fields[name].alias or name
     for word in (pair.soft, pair.hard):
-        values.check_reach(limit, word)
         logins.check_limit(limit, word)
+        values.check_reach(limit, word)
     return pair
 
 

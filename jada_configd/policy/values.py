@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from jada_configd.core.limits import NICE_MOST
 from jada_configd.core.model import Field
 from jada_configd.core.resources import is_pattern
 from jada_configd.core.specs import LimitWord
 from jada_configd.policy.places import Keys
 
 NOFILE_MOST: Final = 2147483584  # sysctl_nr_open_max, fs/file.c: INT_MAX rounded down to 64
-NICE_MOST: Final = 40  # getrlimit(2), RLIMIT_NICE: 20 - nice value
 LONGEST_PATH: Final = 4095  # PATH_MAX less its final NUL
 LONGEST_NAME: Final = 255  # NAME_MAX; a unit name's too (systemd.unit(5))
 SUFFIX_MISSING: Final = "must end in .service"
@@ -162,7 +162,7 @@ def check_reach(limit: str, word: LimitWord) -> None:
             f"no Linux accepts more than {NOFILE_MOST} files, the highest fs.nr_open there is; "
             'the most that a host gives is "max"'
         )
-    if limit == "nice" and not isinstance(word, str) and word > NICE_MOST:
+    if limit == "nice" and word != "max" and (word == "infinity" or word > NICE_MOST):
         raise ValueError(f"systemd takes at most {NICE_MOST}, which stands for nice -20")
 
 

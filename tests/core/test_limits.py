@@ -8,10 +8,12 @@ from jada_configd.core.limits import (
     limit_text,
     line_text,
     line_that_gives,
+    resolved,
     why_not_as_asked,
 )
 from jada_configd.core.overriding import overridden
 from jada_configd.core.seams import Ceiling, LimitLine, LimitPair, LimitValue, UnitFact
+from jada_configd.core.specs import LimitWord
 
 OURS = "/etc/systemd/system/a.service.d/zz-jada-configd.conf"
 UNIT = UnitFact("a.service", "loaded", "active", drop_ins=(OURS,))
@@ -54,6 +56,26 @@ def test_a_line_is_told_as_it_is_written_and_where() -> None:
     assert line_text(long) == f"LimitNOFILE={'0' * 60}... in /x.conf:2"
     hostile = LimitLine("nofile", 0, 0, "drop-in", "/x\x1b/y.conf:2", "\x1b[2J", "because")
     assert line_text(hostile) == "LimitNOFILE=\\x1b[2J in /x\\x1b/y.conf:2"
+
+
+@pytest.mark.parametrize(
+    ("limit", "word", "ceiling", "value"),
+    [
+        ("nofile", 7, CEILING, 7),
+        ("nofile", 1 << 30, CEILING, 1 << 30),  # beyond reach, and told so: never cut down
+        ("nofile", "max", CEILING, 20000),
+        ("nproc", "infinity", Ceiling(9, "x"), None),
+        ("nproc", "max", None, None),
+        ("nice", "max", None, 40),  # systemd passes over LimitNICE=infinity
+        ("nice", "max", Ceiling(None, "x"), 40),
+        ("nice", "max", Ceiling(60, "x"), 40),
+        ("nice", "max", Ceiling(20, "x"), 20),
+    ],
+)
+def test_a_word_of_a_policy_comes_to_a_number(
+    limit: str, word: LimitWord, ceiling: Ceiling | None, value: LimitValue
+) -> None:
+    assert resolved(limit, word, ceiling) == value
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,7 @@ def shown(line: str) -> str:
         (f"{SERVICE}limits.nproc = {{soft = 'infinity', hard = 1}}", '3:8: service."a.service".limits.nproc: soft is infinity and above hard'),
         (f"{SERVICE}limits.nproc = {{soft = 'max', hard = 1}}", '3:8: service."a.service".limits.nproc: soft is the most that the host gives; hard must then be "max" too'),
         (f"{SERVICE}limits.nproc = {{soft = -1, hard = 1}}", '3:17: service."a.service".limits.nproc.soft: must not be negative; no limit at all is "infinity"'),
+        (f"{SERVICE}limits.nice = 'infinity'", '3:8: service."a.service".limits.nice: systemd takes at most 40, which stands for nice -20'),
         (f"{SERVICE}limits.nice = 41", '3:8: service."a.service".limits.nice: systemd takes at most 40, which stands for nice -20'),
     ],
 )  # fmt: skip

@@ -131,6 +131,10 @@ def test_what_limits_conf_would_read_as_something_else_is_no_domain(domain: str)
             "3:8: login.ubuntu.limits.nice: must be 1 to 40 for a login: 20 less the lowest nice value allowed",
         ),
         (
+            "limits.nice = 41",
+            "3:8: login.ubuntu.limits.nice: must be 1 to 40 for a login: 20 less the lowest nice value allowed",
+        ),
+        (
             "limits.nice = 'infinity'",
             "3:8: login.ubuntu.limits.nice: must be 1 to 40 for a login: 20 less the lowest nice value allowed",
         ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from jada_configd.core.limits import above, resolved
 from jada_configd.core.login_items import FACTORS, SINGLE
 from jada_configd.core.model import Resource, ResourceId
 from jada_configd.core.our_files import header, is_ours
@@ -13,7 +14,6 @@ LOGIN_DIRECTORY = "/etc/security/limits.d"
 # `zz-`: of two lines of one sort the one that is read last counts.
 LOGIN_FILE = f"{LOGIN_DIRECTORY}/zz-jada-configd.conf"
 _MAIN_FILE = "/etc/security/limits.conf"
-_NICE_MOST = 40  # getrlimit(2), RLIMIT_NICE; limits.conf has no word for "no limit" here
 
 
 def logins(policy: Policy, reader: Reader, scope: Scope, troubles: list[str]) -> list[Resource]:
@@ -82,14 +82,10 @@ def _resolved(spec: LoginSpec, reader: Reader) -> dict[str, LimitPair]:
 
 
 def _value(word: LimitWord, reader: Reader, limit: str) -> LimitValue:
-    if word == "infinity":
-        return None
     if word != "max":
-        return int(word)
-    ceiling, factor = reader.ceiling(limit), FACTORS.get(limit, 1)
-    if ceiling is not None and ceiling.value is not None:
-        return ceiling.value // factor * factor
-    return _NICE_MOST if limit == "nice" else None
+        return resolved(limit, word, None)
+    most, factor = resolved(limit, word, reader.ceiling(limit)), FACTORS.get(limit, 1)
+    return None if most is None else most // factor * factor
 
 
 def _beyond(limits: Mapping[str, LimitPair], reader: Reader) -> dict[str, str]:
@@ -97,15 +93,11 @@ def _beyond(limits: Mapping[str, LimitPair], reader: Reader) -> dict[str, str]:
     found = {}
     for limit, pair in limits.items():
         ceiling = reader.ceiling(limit)
-        if ceiling is not None and any(_above(value, ceiling.value) for value in pair):
+        if ceiling is not None and any(above(value, ceiling.value) for value in pair):
             found[limit] = ceiling.reason
         elif limit == "nofile" and None in pair:
             found[limit] = "how high fs.nr_open is cannot be read"
     return found
-
-
-def _above(value: LimitValue, most: LimitValue) -> bool:
-    return most is not None and (value is None or value > most)
 
 
 def _unserved(policy: Policy, limits: Mapping[str, LimitPair]) -> tuple[str, ...] | None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from jada_configd.core.limits import resolved
 from jada_configd.core.model import Mode, Resource, ResourceId
 from jada_configd.core.our_files import header, is_ours
 from jada_configd.core.resources.places import Scope, matches
-from jada_configd.core.seams import LimitPair, LimitValue, Reader
+from jada_configd.core.seams import LimitPair, Reader
 from jada_configd.core.specs import DropIn, LimitWord, Policy, ProcessLimits
 
 DROP_IN = "zz-jada-configd.conf"  # `zz-`: override.conf would win over a number
@@ -61,12 +62,6 @@ def _drop_in(
 
 
 def _pair(words: tuple[LimitWord, LimitWord], reader: Reader, limit: str) -> LimitPair:
-    soft, hard = (_value(word, reader, limit) for word in words)
+    ceiling = reader.ceiling(limit) if "max" in words else None
+    soft, hard = (resolved(limit, word, ceiling) for word in words)
     return soft, hard
-
-
-def _value(word: LimitWord, reader: Reader, limit: str) -> LimitValue:
-    if word == "max":
-        ceiling = reader.ceiling(limit)
-        return None if ceiling is None else ceiling.value
-    return None if word == "infinity" else int(word)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from jada_configd.core.actions import SetProcessLimit
+from jada_configd.core.limits import pair_text, value_text
 from jada_configd.core.seams import LimitPair, LimitValue
 from jada_configd.errors import Refused, Stale, Unable
 from jada_configd.host.processes import procfs
@@ -78,13 +79,13 @@ def set_limit(action: SetProcessLimit) -> None:
     except ProcessLookupError as error:
         raise Stale(f"process {pid} has gone") from error
     except PermissionError as error:
-        wanted = f"{limit} {_shown(action.soft)}:{_shown(action.hard)}"
+        wanted = f"{limit} {pair_text((action.soft, action.hard))}"
         raise Refused(
             f"the kernel does not let us give process {pid} {wanted} without CAP_SYS_RESOURCE"
         ) from error
     except (OSError, ValueError, OverflowError) as error:
         why = os.strerror(error.errno or errno.EINVAL) if isinstance(error, OSError) else error
-        raise Unable(f"process {pid} takes no {limit} {_shown(action.soft)}: {why}") from error
+        raise Unable(f"process {pid} takes no {limit} {value_text(action.soft)}: {why}") from error
     finally:
         os.close(descriptor)
 
@@ -117,7 +118,3 @@ def _limit(word: str) -> LimitValue:
 
 def _for_kernel(value: LimitValue) -> int:
     return resource.RLIM_INFINITY if value is None else value
-
-
-def _shown(value: LimitValue) -> str:
-    return "infinity" if value is None else str(value)
