@@ -133,7 +133,6 @@ class Unit:
     others: tuple[Process, ...] = ()  # in its control group
     activating_since_ns: int = 0
     state_changed_ns: int = 0
-    restarts: int = 0
     loaded: Mapping[str, LimitPair] = field(default_factory=dict)
     loaded_files: tuple[tuple[str, bytes, int], ...] = ()  # path, content, mtime
 
@@ -298,8 +297,6 @@ class FakeHost:
 
     def crash(self, name: str) -> None:
         """The main process dies and `Restart=` starts another at once."""
-        unit = self.units[name]
-        unit.restarts += 1
         self.start(name)
 
     def reload(self, name: str) -> None:
@@ -390,7 +387,6 @@ class FakeHost:
             entry.mode,
             entry.uid,
             entry.gid,
-            1,
             entry.inode,
             entry.mtime_ns,
         )
@@ -731,7 +727,6 @@ class FakeHost:
             main_started_ns=_systemd_time(process.started_ns) if process else 0,
             activating_since_ns=_systemd_time(unit.activating_since_ns),
             state_changed_ns=_systemd_time(unit.state_changed_ns),
-            restarts=unit.restarts,
             can_reload=unit.can_reload,
             need_daemon_reload=loaded and unit.loaded_files != self._unit_files(unit),
             job=any(job.unit == name for job in self.jobs),

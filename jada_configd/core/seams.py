@@ -21,7 +21,6 @@ class Content:
     mode: int  # permission bits alone (07777)
     uid: int
     gid: int
-    device: int
     inode: int
     mtime_ns: int  # CLOCK_REALTIME, nanoseconds since the epoch
 
@@ -69,7 +68,6 @@ class UnitFact:
     main_started_ns: int = 0
     activating_since_ns: int = 0  # InactiveExitTimestampMonotonic: ExecStartPre= counts too
     state_changed_ns: int = 0  # StateChangeTimestampMonotonic: the end of a reload is one, too
-    restarts: int = 0
     can_reload: bool = False
     need_daemon_reload: bool = False
     job: bool = False  # a job is queued or running

@@ -4,7 +4,7 @@ What a key means, and whether a later file says otherwise, is for others.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _BLANK = " \t\n\r"
@@ -59,25 +59,6 @@ def parse_unit(text: str) -> list[Line]:
         else:
             lines.append(Line(section, "", content, number, problem))
     return lines
-
-
-def values_of(
-    lines: Iterable[Line], section: str, key: str, *, empty_resets: bool = True
-) -> list[str]:
-    """The values that one setting is given, in order; a setting that takes one takes the last.
-
-    An empty value takes away those before it, or nothing but itself where `empty_resets` is false,
-    which is how systemd reads limits.
-    """
-    values: list[str] = []
-    for line in lines:
-        if (line.section, line.key) != (section, key):
-            continue
-        if line.value:
-            values.append(line.value)
-        elif empty_resets:
-            values.clear()
-    return values
 
 
 def render_drop_in(

@@ -12,8 +12,6 @@ from typing import Final
 from jada_configd.core.seams import Content, Reader
 from jada_configd.formats.limits_conf import Line, ids
 
-MAIN_FILE: Final = "/etc/security/limits.conf"
-DIRECTORY: Final = "/etc/security/limits.d"
 _LAST_COUNTS: Final = {"nonewprivs", "priority"}
 _LOGINS: Final = {"maxlogins", "maxsyslogins"}  # one and the same number of a login
 _PASSWD_FIELDS: Final = 4

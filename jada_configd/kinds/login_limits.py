@@ -13,12 +13,12 @@ from jada_configd.core.login_items import SINGLE
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value
 from jada_configd.core.our_files import HEADER, header_field, is_ours, put
 from jada_configd.core.plan import Plan
+from jada_configd.core.resources.logins import LOGIN_FILES
 from jada_configd.core.seams import Content, LimitPair, LimitValue, Missing, Reader, Unreadable
 from jada_configd.core.specs import LoginLimits
 from jada_configd.core.wording import count, escaped
 from jada_configd.formats.limits_conf import Line, parse, render
 from jada_configd.formats.limits_precedence import (
-    DIRECTORY,
     Accounts,
     accounts_of,
     beats,
@@ -49,7 +49,7 @@ class LoginLimitsKind:
 
     def watches(self, spec: LoginLimits) -> tuple[str, ...]:
         """Our file, and all others that pam_limits reads, those that are yet to come as well."""
-        return (spec.path, *spec.others, f"{DIRECTORY}/*.conf")
+        return (spec.path, *spec.others, LOGIN_FILES)
 
     def units(self, spec: LoginLimits) -> tuple[str, ...]:
         """None: no login is a unit of ours."""

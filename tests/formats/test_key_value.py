@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jada_configd.formats.key_value import Line, parse_unit, render_drop_in, values_of
+from jada_configd.formats.key_value import Line, parse_unit, render_drop_in
 
 UNIT = """\
 # written by hand
@@ -102,17 +102,6 @@ def test_behind_a_broken_section_header_nothing_is_read(header: str) -> None:
     ]
     problem = "systemd reads no further than the broken section header in line 3"
     assert {line.problem for line in rest} == {problem}
-    assert values_of(rest, "Service", "LimitNOFILE") == []
-
-
-def test_an_empty_assignment_takes_away_those_before_it_but_not_for_limits() -> None:
-    lines = parse_unit("[Service]\nEnvironment=A\nEnvironment=B\nEnvironment=\nEnvironment=C\n")
-    assert values_of(lines, "Service", "Environment") == ["C"]
-    assert values_of(lines, "Service", "Other") == []
-    assert values_of(lines, "Unit", "Environment") == []
-    limits = parse_unit("[Service]\nLimitNOFILE=55\nLimitNOFILE=\n")
-    assert values_of(limits, "Service", "LimitNOFILE") == []
-    assert values_of(limits, "Service", "LimitNOFILE", empty_resets=False) == ["55"]
 
 
 def test_many_continued_lines_are_joined_in_one_go() -> None:

@@ -13,6 +13,7 @@ from jada_configd.core.specs import LimitWord, LoginLimits, LoginSpec, Policy
 LOGIN_DIRECTORY = "/etc/security/limits.d"
 # `zz-`: of two lines of one sort the one that is read last counts.
 LOGIN_FILE = f"{LOGIN_DIRECTORY}/zz-jada-configd.conf"
+LOGIN_FILES = f"{LOGIN_DIRECTORY}/*.conf"
 _MAIN_FILE = "/etc/security/limits.conf"
 
 
@@ -35,7 +36,7 @@ def logins(policy: Policy, reader: Reader, scope: Scope, troubles: list[str]) ->
         (domain, {name: pair for name, pair in each.items() if name not in beyond[domain]})
         for domain, each in limits.items()
     )
-    files = matches(f"{LOGIN_DIRECTORY}/*.conf", reader, troubles)
+    files = matches(LOGIN_FILES, reader, troubles)
     others = (_MAIN_FILE, *(path for path in sorted(files) if path != LOGIN_FILE))
     resources = []
     for index, domain in enumerate((*limits, *left)):

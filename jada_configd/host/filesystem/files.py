@@ -128,7 +128,6 @@ def _content(path: str, end: End, data: bytes, facts: os.stat_result) -> Content
         facts.st_mode & 0o7777,
         facts.st_uid,
         facts.st_gid,
-        facts.st_dev,
         facts.st_ino,
         facts.st_mtime_ns,
     )

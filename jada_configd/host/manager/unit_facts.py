@@ -28,7 +28,7 @@ _ARGV: Final = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
 
 _LIMIT_KEYS: Final = {name: directive(name) for name in LIMITS}
 _NUMBERS: Final = (
-    "MainPID", "NRestarts", "ExecMainStartTimestampMonotonic", "InactiveExitTimestampMonotonic",
+    "MainPID", "ExecMainStartTimestampMonotonic", "InactiveExitTimestampMonotonic",
     "StateChangeTimestampMonotonic",
 )  # fmt: skip
 SHOWN: Final = (
@@ -168,7 +168,6 @@ def _look(name: str, values: Mapping[str, Any]) -> UnitLook:
         main_started_ns=get("ExecMainStartTimestampMonotonic", int) * _NS_PER_US,
         activating_since_ns=get("InactiveExitTimestampMonotonic", int) * _NS_PER_US,
         state_changed_ns=get("StateChangeTimestampMonotonic", int) * _NS_PER_US,
-        restarts=get("NRestarts", int),
         can_reload=get("CanReload", bool),
         need_daemon_reload=get("NeedDaemonReload", bool),
         job=job != 0,
