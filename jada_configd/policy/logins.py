@@ -17,14 +17,17 @@ from jada_configd.policy.places import Keys
 LONGEST_DOMAIN: Final = 255  # LOGIN_NAME_MAX, and a character before it
 ID_MOST: Final = (1 << 32) - 2  # (uid_t)-1 is nobody
 PRIORITY_MOST: Final = 19  # setpriority(2)
-# Below these a shell does not start, or not with what a login brings along.
-_LEAST: Final[Mapping[str, int]] = {
+# Below these a shell does not start, or not with what a login brings along. login(1) writes
+# /var/log/wtmp under the user's own `fsize` (measured: it is killed where the file is larger), and
+# with 256 KiB of `stack` no shell of it starts.
+LEAST: Final[Mapping[str, int]] = {
     "as": 64 << 20,
     "cpu": 60,
     "data": 4 << 20,
+    "fsize": 64 << 20,
     "nofile": 32,
     "nproc": 16,
-    "stack": 256 << 10,
+    "stack": 1 << 20,
 }
 _NAME: Final = re.compile(r"[^\s#:*@%,\x00-\x20\x7f][^\s#:\x00-\x20\x7f]*")
 _RANGE: Final = re.compile(r"([0-9]{0,10}):([0-9]{0,10})")
@@ -70,8 +73,8 @@ def check_limit(limit: str, word: LimitWord) -> None:
     if word % factor:
         counted = "minutes" if limit == "cpu" else "KiB"
         raise ValueError(f"must be a multiple of {factor} for a login: pam_limits counts {counted}")
-    if word < _LEAST.get(limit, 0):
-        raise ValueError(f"must be at least {_LEAST[limit]}; with less, nobody could log in")
+    if word < LEAST.get(limit, 0):
+        raise ValueError(f"must be at least {LEAST[limit]}; with less, nobody could log in")
 
 
 def check_logins(number: int) -> int:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from jada_configd.formats.sysctl_lines import dotted, is_glob, names_of, normal
+from jada_configd.formats.sysctl_lines import dotted, is_glob, names_of, normal, plain
 from jada_configd.policy.documents import Documents
 from jada_configd.policy.phrasing import Fault, quoted
 from jada_configd.policy.places import Keys
@@ -19,6 +19,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _RIVALS: Final = (
     ("vm.dirty_bytes", "vm.dirty_ratio"),
     ("vm.dirty_background_bytes", "vm.dirty_background_ratio"),
+    ("vm.overcommit_kbytes", "vm.overcommit_ratio"),
+)
+# Two names of one value: to set one sets the other (ip-sysctl.rst, sysctl/vm.rst).
+_ALIASES: Final = (
+    ("net.ipv4.conf.all.forwarding", "net.ipv4.ip_forward"),
+    ("net.netfilter.nf_conntrack_max", "net.nf_conntrack_max"),
+    ("vm.nr_hugepages", "vm.nr_hugepages_mempolicy"),
 )
 _MOST: Final = {"fs.nr_open": NOFILE_MOST}
 
@@ -56,6 +63,19 @@ def sysctl_faults(tree: Mapping[str, Any], documents: Documents) -> Iterator[Fau
         if one in given and other_name in given:
             what = f"the kernel has one of the two: to set {one} puts {other_name} at 0"
             yield Fault(("sysctl", given[one]), what)
+    yield from _of_two_minds(table)
+
+
+def _of_two_minds(table: Mapping[str, Any]) -> Iterator[Fault]:
+    """Two names of one value that want different ones: each would undo the other for ever."""
+    known = {dotted(key): key for key in table}
+    for one, other in _ALIASES:
+        if one in known and other in known:
+            values = [plain(str(table[known[name]])) for name in (one, other)]
+            if values[0] != values[1]:
+                yield Fault(
+                    ("sysctl", known[one]), f"is {other} by another name; give both one value"
+                )
 
 
 def plain_sysctls(tree: Mapping[str, Any], mode: str, documents: Documents) -> list[dict[str, Any]]:

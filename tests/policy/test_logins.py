@@ -115,6 +115,14 @@ def test_what_limits_conf_would_read_as_something_else_is_no_domain(domain: str)
             "3:8: login.ubuntu.limits.as: must be at least 67108864; with less, nobody could log in",
         ),
         (
+            "limits.fsize = { soft = 1048576, hard = 'infinity' }",
+            "3:8: login.ubuntu.limits.fsize: must be at least 67108864; with less, nobody could log in",
+        ),
+        (
+            "limits.stack = 262144",
+            "3:8: login.ubuntu.limits.stack: must be at least 1048576; with less, nobody could log in",
+        ),
+        (
             "limits.memlock = 1000",
             "3:8: login.ubuntu.limits.memlock: must be a multiple of 1024 for a login: pam_limits counts KiB",
         ),

@@ -76,6 +76,8 @@ def test_a_fragment_overrides_key_by_key() -> None:
         (f"'kernel.x' = '{'x' * 4095}'", '3:1: sysctl."kernel.x": is longer than the kernel reads (4094 bytes)'),
         ("'fs.nr_open' = 1\n'fs/nr_open' = 2", '4:1: sysctl."fs/nr_open": stands twice: "fs.nr_open" (policy.toml:3) is this key'),
         ("'vm.dirty_ratio' = 10\n'vm.dirty_bytes' = 5", '4:1: sysctl."vm.dirty_bytes": the kernel has one of the two: to set vm.dirty_bytes puts vm.dirty_ratio at 0'),
+        ("'vm.overcommit_ratio' = 10\n'vm.overcommit_kbytes' = 5", '4:1: sysctl."vm.overcommit_kbytes": the kernel has one of the two: to set vm.overcommit_kbytes puts vm.overcommit_ratio at 0'),
+        ("'net.ipv4.ip_forward' = 0\n'net/ipv4/conf/all/forwarding' = '1'", '4:1: sysctl."net/ipv4/conf/all/forwarding": is net.ipv4.ip_forward by another name; give both one value'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_held_is_refused_with_its_place(entry: str, message: str) -> None:
@@ -85,6 +87,8 @@ def test_what_cannot_be_held_is_refused_with_its_place(entry: str, message: str)
 def test_the_most_that_linux_takes_is_taken() -> None:
     assert messages(f"{HEAD}'fs.nr_open' = 2147483584") == []
     assert messages(f"{HEAD}'vm.dirty_ratio' = 0\n'vm.dirty_bytes' = 5") == []
+    same = "'net.ipv4.ip_forward' = 1\n'net.ipv4.conf.all.forwarding' = ' 1 '"
+    assert messages(f"{HEAD}{same}") == []
 
 
 def test_both_forms_of_a_key_in_two_files_are_one_key_twice() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from jada_configd.formats.limits_conf import parse
 from jada_configd.formats.limits_precedence import Accounts, given
+from jada_configd.policy.logins import LEAST
 from tests.system import layers
 from tests.system.daemons import POLICY, UNIT, Daemon, holds
 from tests.system.host import Host
@@ -111,6 +112,17 @@ def test_what_no_login_can_get_is_never_written_and_everybody_gets_in(pam: Host)
     assert nofile(pam) == before
     said = pam.run(["su", "-", "ubuntu", "-c", "ulimit -u"]).stdout
     assert said == "4000\n"
+
+
+def test_with_the_least_that_a_policy_may_say_one_logs_in(pam: Host) -> None:
+    pam.sh("truncate --size=60M /var/log/wtmp")
+    limits = ", ".join(f"{limit} = {least}" for limit, least in LEAST.items())
+    assert apply(pam, f"version = 1\n[login.ubuntu]\nlimits = {{ {limits} }}\n")[0] == 0
+    assert pam.run(["su", "-", "ubuntu", "-c", "ls / | wc -l; id -un"]).stdout.endswith("ubuntu\n")
+    said = pam.sh(
+        "echo 'id -un; exit' | script --quiet --return --command 'login -f ubuntu' /dev/null"
+    )
+    assert "\nubuntu" in said.replace("\r", "")
 
 
 def test_what_cannot_be_had_is_written_once_and_told_the_same_again(pam: Host) -> None:
