@@ -52,8 +52,15 @@ class Crowd:
         place.mkdir(parents=True)
         (place / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in pids))
         self.count = len(pids)
+        ledger = Ledger()
         self._reader = Crowded(
-            Files("/"), Ledger(), None, lambda: None, Sysctls(), groups=str(mount)
+            Files("/"),
+            None,
+            lambda: None,
+            Sysctls(),
+            owed=ledger.owed,
+            seen=ledger.pay_off,
+            groups=str(mount),
         )
 
     def look(self, *, wrong: bool) -> None:

@@ -115,7 +115,10 @@ def assemble(
     systemd = Systemd(user=directories.user) if directories.managed else None
     watcher = Watcher(directories.root) if daemon else None
     sysctls = Sysctls()
-    reader = MachineReader(files, ledger, systemd, memory.reachable, sysctls)
+    # A look at a unit that runs anew says that it has taken up what it owed.
+    reader = MachineReader(
+        files, systemd, memory.reachable, sysctls, owed=ledger.owed, seen=ledger.pay_off
+    )
     takeup = TakeUp(reader, ledger, lambda: memory.save_debts(ledger))
     reconciler = Reconciler(reader, ledger, takeup, time.monotonic_ns, memory.keep)
     scope = Scope(directories.units, managed=directories.managed, user=directories.user)

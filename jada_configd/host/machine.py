@@ -12,7 +12,6 @@ from jada_configd.core.actions import (
     SetSysctl,
     StartJob,
 )
-from jada_configd.core.ledger import Ledger
 from jada_configd.core.seams import (
     Ceiling,
     FileFact,
@@ -51,15 +50,21 @@ class MachineReader:
     def __init__(
         self,
         files: Files,
-        ledger: Ledger,
         systemd: Systemd | None,
         state: Callable[[], StateDirectory | None],
         sysctls: Sysctls,
+        *,
+        owed: Callable[[str], Owed | None],
+        seen: Callable[[UnitFact], None],
         groups: str = control_groups.MOUNT,
     ) -> None:
-        """`groups` is where control groups are mounted."""
+        """`owed` knows what a unit has not taken up; `seen` is told of each unit that is looked at.
+
+        `groups` is where control groups are mounted.
+        """
         self._files = files
-        self._ledger = ledger
+        self._owed = owed
+        self._seen = seen
         self._systemd = systemd
         self._state = state
         self._sysctls = sysctls
@@ -76,9 +81,9 @@ class MachineReader:
         return self._files.glob(pattern)
 
     def unit(self, name: str) -> UnitFact:
-        """The unit as the service manager has it; what a new process has settled is struck here."""
+        """The unit as the service manager has it."""
         fact = self._manager_seen().unit(name)
-        self._ledger.pay_off(fact)
+        self._seen(fact)
         self.units[name] = fact
         return fact
 
@@ -125,7 +130,7 @@ class MachineReader:
 
     def owed(self, unit: str) -> Owed | None:
         """What the unit has not taken up yet."""
-        return self._ledger.owed(unit)
+        return self._owed(unit)
 
     def _manager_seen(self) -> Systemd:
         if self._systemd is None:

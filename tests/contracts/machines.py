@@ -158,7 +158,13 @@ class Real:
         sysctls = Sysctls(str(self._sysctls))
         self._groups = directory / "groups"
         self.reader: Reader = MachineReader(
-            self._files, self.ledger, None, lambda: state, sysctls, str(self._groups)
+            self._files,
+            None,
+            lambda: state,
+            sysctls,
+            owed=self.ledger.owed,
+            seen=self.ledger.pay_off,
+            groups=str(self._groups),
         )
         self.writer: Writer = MachineWriter(
             self._files, None, lambda: state, lambda *_: None, sysctls
