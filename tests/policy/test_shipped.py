@@ -1,5 +1,6 @@
 """The policies that are shipped, and the schema that editors and fleets check policies with."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import pytest
 from jsonschema import Draft202012Validator as Validator
 
 from jada_configd.policy import load, schema
-from tests.policy.declared import messages
+from tests.policy.declared import HOME, messages
 from tests.policy.test_errors import SECRETS, TEN_FAULTS
 from tests.policy.test_policy import EXAMPLE
 
+COMMENTED = re.compile(r"#\s+(\[[\w.\"-]+\]$|[\w\".]+ = )")
 SHIPPED = sorted((Path(__file__).parents[2] / "policies").glob("*.toml"))
 
 
@@ -44,12 +46,13 @@ def test_nothing_that_could_stop_a_service_is_held_by_a_shipped_policy(path: Pat
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_what_is_commented_out_loads_too(path: Path) -> None:
     lines = path.read_text().splitlines()
-    commented = [line for line in lines if line.startswith("# ") and " = " in line]
-    assert commented
+    commented = [line for line in lines if COMMENTED.match(line)]
+    assert any(" = " in line for line in commented)
     for line in commented:
-        uncommented = line.lstrip("# ")
-        text = "\n".join(uncommented if each == line else each for each in lines)
-        assert messages(text) == [], line
+        before = lines[lines.index(line) - 1]  # a key goes with the table that stands above it
+        wanted = {line, before} if before.startswith("# [") else {line}
+        text = "\n".join(each.lstrip("# ") if each in wanted else each for each in lines)
+        assert messages(text, home=None if path.stem == "jada-agent" else HOME) == [], line
 
 
 @pytest.mark.parametrize("name", ["jada-agent", "observe"])
