@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 from jada_configd.core.model import Change, Resource, ResourceId, pointer, same
 from jada_configd.core.report import Report
-from jada_configd.core.wording import count, escaped, seconds
+from jada_configd.core.wording import count, escaped, impersonal, seconds
 
 State: TypeAlias = Literal["degraded", "contested", "drifted", "correcting", "held", "in-sync"]
 
@@ -165,7 +165,7 @@ class Board:
 def _say_the_same(one: Report, other: Report) -> bool:
     """Whether two reports tell the same. A correction ended in sync: to find it so is no news."""
     results = ["in-sync" if each.result == "corrected" else each.result for each in (one, other)]
-    if results[0] != results[1] or one.problem != other.problem:
+    if results[0] != results[1] or not _is_one_problem(one, other):
         return False
     if results[0] == "in-sync":
         return True
@@ -174,3 +174,10 @@ def _say_the_same(one: Report, other: Report) -> bool:
         old.field == new.field and same(old.have, new.have) and same(old.want, new.want)
         for old, new in pairs
     )
+
+
+def _is_one_problem(one: Report, other: Report) -> bool:
+    """Whether nothing else is in the way; of values that are the same, whoever has them now."""
+    if one.drift.changes and other.drift.changes and one.problem and other.problem:
+        return impersonal(one.problem) == impersonal(other.problem)
+    return one.problem == other.problem

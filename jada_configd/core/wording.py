@@ -13,6 +13,10 @@ from jada_configd.core.model import Absent, Change, Field, Json, Value, pointer
 _SECRET = re.compile(r"token|key|secret|password|authorization|cookie|credential", re.IGNORECASE)
 REDACTED = "<redacted>"
 LARGEST_NUMBER_BITS = 4096  # past some 4,300 digits Python refuses to print one
+SEMICOLON = r";\x20"
+# What `process_text` and core/limit_faults.py write; some sentences have the number alone.
+_WHO = re.compile(r"process [0-9]+(?: \(.*?\)(?= has ))?")
+_SO_MANY = re.compile(r", and so it is with (?:one more process|[0-9,]+ or more other processes)")
 SHORT = 60  # characters of a value in one line for a person; the whole stands in --json
 
 
@@ -69,8 +73,16 @@ def change_plain(change: Change) -> dict[str, Json]:
 
 
 def process_text(pid: int, name: str) -> str:
-    """A process in words; it chooses its own name (PR_SET_NAME, prctl(2))."""
-    return f"process {pid} ({escaped(name)})"
+    """A process in words; it chooses its own name (PR_SET_NAME, prctl(2)).
+
+    `; ` parts a sentence into what is, what was asked and why: no name may begin such a part.
+    """
+    return f"process {pid} ({escaped(name).replace('; ', SEMICOLON)})"
+
+
+def impersonal(problem: str) -> str:
+    """A problem without who has it, and how many: processes come, go and rename themselves."""
+    return _WHO.sub("process", _SO_MANY.sub("", problem))
 
 
 def count(number: int, noun: str) -> str:

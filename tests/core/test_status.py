@@ -144,6 +144,11 @@ def test_the_line_says_what_is_wrong_before_all_else() -> None:
 # ------------------------------------------------------------------------------ news
 
 
+def lacks(problem: str) -> Report:
+    """A limit of processes that is left as it is."""
+    return report("drifted", AGENT, Change(("nofile", "soft"), 1, 2), problem=problem)
+
+
 NEWS: list[tuple[Report, Report, bool]] = [
     (report("in-sync"), report("in-sync"), False),
     (report("in-sync"), report("drifted", FILE, MODEL), True),
@@ -175,6 +180,20 @@ NEWS: list[tuple[Report, Report, bool]] = [
         True,
     ),
     (report("reported", FILE, MODEL), report("reported", FILE), True),
+    (lacks("process 7 (a) has nofile 1:2"), lacks("process 7 (b) has nofile 1:2"), False),
+    (lacks("process 7 (a) has nofile 1:2"), lacks("process 8 (a) has nofile 1:2"), False),
+    (lacks("process 7 (a) has nofile 1:2"), lacks("process 7 (a) has nofile 1:3"), True),
+    (lacks("process 7 takes no nofile 2"), lacks("process 8 takes no nofile 2"), False),
+    (
+        lacks("process 7 (a)b (x) has nofile 1:2, and so it is with one more process; b"),
+        lacks("process 9 (c) has nofile 1:2, and so it is with 10,000 or more other processes; b"),
+        False,
+    ),
+    (
+        report("drifted", AGENT, problem="process 7 (a) has 1"),
+        report("drifted", AGENT, problem="process 8 (a) has 1"),
+        True,
+    ),
 ]
 
 

@@ -94,6 +94,7 @@ def test_a_process_that_calls_itself_otherwise_at_each_look_is_no_news() -> None
 
 def test_a_name_that_would_act_on_a_terminal_is_escaped() -> None:
     assert "(\\x1b[2J)" in str(Alarms().take(NAME, of(use(81, name="\x1b[2J"))).problem)
+    assert "(a;\\x20why: b)" in str(Alarms().take(NAME, of(use(81, name="a; why: b"))).problem)
 
 
 def test_a_pid_that_has_passed_to_another_process_is_another_one() -> None:

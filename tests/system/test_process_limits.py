@@ -176,6 +176,22 @@ def test_by_default_a_child_that_lowers_its_own_is_told_once_and_left(
     daemon.settles()
 
 
+def test_who_takes_the_place_of_a_child_that_is_told_is_no_news(
+    family: Family, daemon: Daemon
+) -> None:
+    """Workers that set their own limits, and end after so many requests, do so all the time."""
+    since, child = now(family.host), family.child("worker-0", "256 8192")
+    holds(lambda: told(daemon)["result"] == "drifted")
+    for number in range(1, 4):
+        after = family.child(f"worker-{number}", "256 8192")
+        family.host.sh(f"kill {child}")
+        child = after
+        holds(lambda: f"(worker-{number})" in told(daemon)["problem"], within=5)  # noqa: B023
+    assert len(records(family.host, since)) == 1
+    family.host.sh(f"kill {child}")
+    daemon.settles()
+
+
 @pytest.mark.parametrize("limits", ["256 8192", "8192 8192"], ids=["lowered", "raised to its hard"])
 def test_where_all_are_changed_the_child_gets_what_the_policy_says_if_the_kernel_lets_us(
     family: Family, daemon: Daemon, limits: str
