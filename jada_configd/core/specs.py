@@ -170,9 +170,9 @@ class Sysctl:
     """One kernel parameter, and the file that sets it, among others, at the next boot.
 
     `value` None: it has left the policy, and has to leave our file. `path` None: the file is none
-    of ours to write. `entries` are all keys and values of the file. `others` are the keys in it
-    that have left the policy; None: what else is in the file is another resource's matter. `live`
-    is false on a scratch root, where no kernel is asked.
+    of ours to write. `entries` are all keys and values of the file, and `left` the keys in it that
+    have left the policy. What else stands there is the matter of the one that `leads`. `live` is
+    false on a scratch root, where no kernel is asked.
     """
 
     key: str
@@ -180,7 +180,8 @@ class Sysctl:
     path: str | None
     header: str
     entries: tuple[tuple[str, str], ...]
-    others: tuple[str, ...] | None
+    left: tuple[str, ...]
+    leads: bool
     live: bool
 
 

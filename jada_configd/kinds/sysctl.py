@@ -75,7 +75,7 @@ class SysctlKind:
         rules: dict[Field, Rule] = {LIVE: value} if spec.live else {}
         if spec.path is not None:
             rules |= {FILE: value, BOOT: value}
-            if spec.others is not None:
+            if spec.leads:
                 rules[HEADER] = Exactly(spec.header)
         return rules
 
@@ -176,16 +176,16 @@ def _file_fields(
     ours = _of_key(spec, lines)
     if ours and ours[-1].value is not None:
         fields[FILE] = plain(ours[-1].value)
-    if isinstance(fact, Content) and spec.others is not None:
+    if isinstance(fact, Content) and spec.leads:
         fields |= header_field(_text(fact))
     return fields
 
 
 def _foreign(spec: Sysctl, lines: Sequence[Line]) -> str:
     """The lines of our file that we would not write, but for keys that are on their way out."""
-    if spec.others is None:
+    if not spec.leads:
         return ""
-    known = {normal(key) for key in (*(key for key, _ in spec.entries), *spec.others)}
+    known = {normal(key) for key in (*(key for key, _ in spec.entries), *spec.left)}
     seen: set[str] = set()
     foreign = []
     for line in lines:

@@ -19,19 +19,28 @@ def sysctls(policy: Policy, reader: Reader, scope: Scope) -> list[Resource]:
     left = () if scope.user else _left_behind(policy, reader)
     resources: list[Resource] = []
     for spec in policy.sysctls:
-        others = None if resources or scope.user else left
         held = Sysctl(
             key=spec.key,
             value=spec.value,
             path=None if scope.user else SYSCTL_FILE,
             header=header(policy),
             entries=entries,
-            others=others,
+            left=left,
+            leads=not resources and not scope.user,
             live=scope.managed,
         )
         resources.append(Resource(ResourceId("sysctl", spec.key), held, spec.mode, spec.origin))
     for key in left:
-        gone = Sysctl(key, None, SYSCTL_FILE, header(policy), entries, None, scope.managed)
+        gone = Sysctl(
+            key=key,
+            value=None,
+            path=SYSCTL_FILE,
+            header=header(policy),
+            entries=entries,
+            left=left,
+            leads=False,
+            live=scope.managed,
+        )
         resources.append(Resource(ResourceId("sysctl", key), gone, policy.mode, policy.path))
     return resources
 
