@@ -164,8 +164,11 @@ def test_the_impossible_as_everybodys_default_is_a_note(clean: Host) -> None:
 
 def test_the_impossible_by_systemctl_edit_is_a_note(clean: Host) -> None:
     door = Door(clean, "a-door.service", "core = 0")
+    # The file is the last argument: from systemd 254 on a line to go to comes before it.
     clean.write(
-        "/root/editor", f'#!/bin/sh\nprintf "[Service]\\nLimitNOFILE={IMPOSSIBLE}\\n" > "$1"\n'
+        "/root/editor",
+        "#!/bin/sh\nfor file do :; done\n"
+        f'printf "[Service]\\nLimitNOFILE={IMPOSSIBLE}\\n" > "$file"\n',
     )
     clean.sh(
         "chmod +x /root/editor;"
