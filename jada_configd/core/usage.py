@@ -11,8 +11,6 @@ from jada_configd.core.model import Strain
 from jada_configd.core.seams import Usage, Use
 from jada_configd.core.wording import process_text
 
-# What can be measured, by limits.conf name; `tasks` is systemd's own (TasksMax=).
-MEASURED: Final = ("as", "cpu", "data", "memlock", "nofile", "nproc", "stack", "tasks")
 # A use that has passed its threshold is over it until it has fallen below this part of it.
 KEPT: Final = 0.9
 STEP: Final = 10  # percent: what is told of a share grows by so much at once

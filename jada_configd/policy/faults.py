@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from jada_configd import __version__
-from jada_configd.policy import models, values
+from jada_configd.policy import limit_models, models, values
 from jada_configd.policy.documents import Documents
 from jada_configd.policy.phrasing import Fault, dotted, near, quoted, sort_of, suggestion
 from jada_configd.policy.places import Keys
@@ -125,7 +125,7 @@ def _instead(keys: Keys, value: object) -> str:
             word = word.lower().removeprefix(prefix)
         if word in known:
             return f"; did you mean {quoted(word)}?"
-        if level[-1:] == ("usage",) and word in models.Limits.model_fields:
+        if level[-1:] == ("usage",) and word in limit_models.Limits.model_fields:
             return "; how much of this limit is used cannot be told"
     near_by = suggestion(word, known)
     if near_by and word not in _FILE_KEYS:
@@ -153,11 +153,11 @@ def _model(level: Keys) -> type[BaseModel] | None:
         case ("service" | "login" as table, _):
             return models.Service if table == "service" else models.Login
         case ("service" | "login" as table, _, "limits"):
-            return models.Limits if table == "service" else models.LoginLimits
+            return limit_models.Limits if table == "service" else limit_models.LoginLimits
         case ("service", _, "usage"):
-            return models.Usage
+            return limit_models.Usage
         case ("service" | "login", _, "limits", _):
-            return models.Pair
+            return limit_models.Pair
         case _:
             return None
 

@@ -12,6 +12,7 @@ from jada_configd.errors import PolicyError
 from jada_configd.policy import advice, faults, models, values
 from jada_configd.policy.documents import Documents
 from jada_configd.policy.faults import MOST_MESSAGES
+from jada_configd.policy.limit_models import Limits, LoginLimits, Pair, Usage
 from jada_configd.policy.logins import login_faults, login_warnings
 from jada_configd.policy.overlaps import meetings
 from jada_configd.policy.ownership import (
@@ -216,8 +217,8 @@ def _plain_services(
     return services
 
 
-def _plain_usage(usage: models.Usage) -> dict[str, float]:
-    fields = models.Usage.model_fields
+def _plain_usage(usage: Usage) -> dict[str, float]:
+    fields = Usage.model_fields
     return {
         fields[name].alias or name: values.share(getattr(usage, name))
         for name in sorted(usage.model_fields_set)
@@ -236,12 +237,14 @@ def _plain_logins(policy: models.Policy, documents: Documents) -> list[dict[str,
     ]
 
 
-def _plain_limits(limits: models.Limits | models.LoginLimits) -> dict[str, list[int | str]]:
+def _plain_limits(
+    limits: Limits | LoginLimits,
+) -> dict[str, list[int | str]]:
     """Soft and hard by the name of the limit; what is one number is that on both sides."""
     plain: dict[str, list[int | str]] = {}
     for name in sorted(limits.model_fields_set):
         value = getattr(limits, name)
-        is_pair = isinstance(value, models.Pair)
+        is_pair = isinstance(value, Pair)
         sides = (value.soft, value.hard) if is_pair else (int(value), int(value))
         plain[type(limits).model_fields[name].alias or name] = list(sides)
     return plain

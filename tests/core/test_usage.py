@@ -7,7 +7,6 @@ from jada_configd.core.model import Strain
 from jada_configd.core.seams import Usage, Use
 from jada_configd.core.usage import (
     KEPT,
-    MEASURED,
     Alarms,
     Told,
     near,
@@ -15,7 +14,7 @@ from jada_configd.core.usage import (
     strains,
     unmeasured,
 )
-from jada_configd.policy.models import Usage as Declared
+from tests.policy.declared import MEASURED
 
 NAME = "service:jada-agent.service"
 
@@ -26,11 +25,6 @@ def use(used: int, pid: int = 77, *, limit: int | None = 100, name: str = "agent
 
 def of(*uses: Use, threshold: float = 0.8, limit: str = "nofile") -> list[Strain]:
     return [Strain(limit, threshold, tuple(sorted(uses, key=lambda each: -each.share)))]
-
-
-def test_what_can_be_measured_is_what_a_policy_may_name() -> None:
-    fields = Declared.model_fields.items()
-    assert tuple(sorted(field.alias or name for name, field in fields)) == MEASURED
 
 
 def test_a_use_below_its_threshold_is_nothing_to_tell() -> None:

@@ -22,6 +22,7 @@ from jada_configd.errors import Refused, Stale, Unable
 from jada_configd.host.processes import ceilings, facts, limits, procfs, usage
 from jada_configd.host.processes.limits import parse_limits
 from jada_configd.host.processes.procfs import Stat, parse_stat, parse_status
+from tests.policy.declared import MEASURED
 
 # A kernel 6.1 on a server, a value of 20 digits in it, and the last column missing twice, as it is.
 DEBIAN_12 = """\
@@ -484,3 +485,5 @@ def test_of_what_is_a_users_or_is_not_kept_nothing_is_told(
 ) -> None:
     told = {each for each in LIMITS if usage.in_use(hoarder.pid, each) is not None}
     assert told == {"nofile", "cpu", "as", "data", "memlock", "stack"}
+    # And of nproc for the user as a whole, of tasks for the control group (unit_usage.py).
+    assert told | {"nproc", "tasks"} == set(MEASURED)

@@ -4,9 +4,12 @@ from typing import Any
 
 from jada_configd.core.specs import Policy
 from jada_configd.errors import PolicyError
+from jada_configd.policy.limit_models import Usage
 from jada_configd.policy.validation import validate
 
 HOME = "/home/me"
+# What may have a threshold, by limits.conf name; `tasks` is systemd's own (TasksMax=).
+MEASURED = tuple(sorted(field.alias or name for name, field in Usage.model_fields.items()))
 FRAME: dict[str, Any] = {"path": "/p/policy.toml", "sources": [], "revision": "sha256:0"}
 
 

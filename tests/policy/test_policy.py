@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jada_configd.core.model import Exactly, Field, Gone, Members, OneOf
 from jada_configd.core.specs import Policy, ServiceSpec, SettingsSpec
-from jada_configd.policy.models import Limits
+from jada_configd.policy.limit_models import Limits
 from tests.policy.declared import FRAME, plain, policy
 
 EXAMPLE = """\

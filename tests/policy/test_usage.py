@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from jada_configd.core.usage import MEASURED
-from jada_configd.policy.models import Limits, schema
-from tests.policy.declared import messages, policy
+from jada_configd.policy.limit_models import Limits
+from jada_configd.policy.models import schema
+from tests.policy.declared import MEASURED, messages, policy
 
 TABLE = "version = 1\n[service.'a.service'.usage]\n"
 KEY = 'service."a.service".usage'
