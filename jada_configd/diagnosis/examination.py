@@ -50,7 +50,8 @@ def _process(survey: Survey) -> Iterator[Finding]:
     asked, around, policy = survey.asked, survey.around, survey.declared
     if around is None:  # an image
         return
-    yield from privileges.identity(asked.uid, user=asked.where.user)
+    sysctls = frozenset(spec.key for spec in policy.sysctls) if policy else frozenset()
+    yield from privileges.identity(asked.uid, user=asked.where.user, sysctls=sysctls)
     if isinstance(around, Unknown):
         yield unknown("processes", around)
         return
@@ -62,7 +63,7 @@ def _process(survey: Survey) -> Iterator[Finding]:
             doer,
             holds_files=policy is None or bool(policy.settings),
             holds_limits=_holds_limits(policy),
-            sysctls=frozenset(spec.key for spec in policy.sysctls) if policy else frozenset(),
+            sysctls=sysctls,
         )
         yield from privileges.confinement(around.security, doer)
         if around.daemon is not None:

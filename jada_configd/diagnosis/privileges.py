@@ -1,6 +1,6 @@
 """Whether the program may do what the policy asks: who runs it, capabilities, security modules."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,9 +42,12 @@ class Doer:
         return f"the daemon (process {self.look.pid})" if self.is_daemon else "this process"
 
 
-def identity(uid: int, *, user: bool) -> Iterator[Finding]:
+def identity(uid: int, *, user: bool, sysctls: Collection[str] = ()) -> Iterator[Finding]:
     """Root's work needs root."""
-    if user:
+    if user and uid != 0 and sysctls:
+        says = f"the policy of one user holds {', '.join(sorted(sysctls))}: root alone can set that"
+        yield problem("user", says, "move [sysctl] to the policy of the host")
+    elif user:
         yield ok("user", f"works for one user, uid {uid}, without root")
     elif uid == 0:
         yield ok("user", "runs as root")

@@ -138,6 +138,8 @@ def _written_to(asked: Asked, policy: Policy) -> dict[str, tuple[str, list[str]]
         if spec.limits:
             directory = f"{inside}{asked.where.units}/{spec.unit}.d"
             wanted[directory] = ("drop-ins", [f"{directory}/{DROP_IN}"])
+    if asked.where.user:
+        return wanted  # the rest is root's: no user has to be able to write there
     if policy.logins:
         wanted[f"{inside}{_LIMITS_D}"] = ("login limits", [f"{inside}{_LIMITS_D}/{DROP_IN}"])
     if policy.sysctls:

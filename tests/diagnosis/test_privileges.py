@@ -17,6 +17,14 @@ def test_root_s_work_needs_root(uid: int, status: str, *, user: bool) -> None:
     assert (found.remedy or "").startswith("sudo jada-configd doctor") == (status == "problem")
 
 
+def test_kernel_parameters_are_no_users_own() -> None:
+    found = one(identity(1000, user=True, sysctls={"vm.x", "net.y"}))
+    assert (found.status, found.says) == (
+        "problem",
+        "the policy of one user holds net.y, vm.x: root alone can set that",
+    )
+
+
 @pytest.mark.parametrize(
     ("lacks", "files", "limits", "status"),
     [

@@ -444,6 +444,16 @@ def test_a_user_s_own_service(host: Host) -> None:
     eventually(lambda: doctor(host, "--user", user="ubuntu").status == 0, within=10)
 
 
+def test_no_user_is_told_to_take_what_is_root_s(host: Host) -> None:
+    host.start_user_manager("ubuntu")
+    host.write("/home/ubuntu/p.toml", 'version = 1\n[sysctl]\n"net.core.somaxconn" = 4096\n')
+    said = doctor(host, "--user", "--policy", "/home/ubuntu/p.toml", user="ubuntu")
+    assert said.problem("user")["remedy"] == "move [sysctl] to the policy of the host"
+    told = json.dumps(said.findings("ok", "warning", "problem"))
+    assert "/etc/sysctl.d" not in told
+    assert "/proc/sys" not in told
+
+
 def test_what_a_policy_with_logins_and_kernel_parameters_needs(held: Host) -> None:
     """Only looked at: what is below /proc/sys/fs is the machine's own."""
     most = int(held.read("/proc/sys/fs/nr_open"))
