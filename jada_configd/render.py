@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jada_configd.core.model import ABSENT
-from jada_configd.core.wording import count, escaped, shown
+from jada_configd.core.wording import both_shown, count, escaped
 
 WIDTH = 80
 _INDENT = "    "
@@ -74,7 +74,7 @@ def _resource(plain: Mapping[str, Any], paint: Painter) -> list[str]:
 
 def _change(change: Mapping[str, Any]) -> str:
     # What arrives here is public already: nothing is left to redact.
-    have, want = (shown((), change.get(side, ABSENT)) for side in ("have", "want"))
+    have, want = both_shown((), change.get("have", ABSENT), change.get("want", ABSENT))
     return f"{escaped(change['field'])}  {have} -> {want}"
 
 

@@ -48,18 +48,35 @@ def public(field: Field, value: Json) -> Json:
 
 def shown(field: Field, value: Value) -> str:
     """The value in one short line: JSON, escaped, cut in the middle where it is long."""
-    if isinstance(value, Absent):
-        return "(absent)"
-    text = escaped(json.dumps(public(field, value), ensure_ascii=False))
+    text = _text(field, value)
     if len(text) <= SHORT:
         return text
     half = (SHORT - 5) // 2
     return f"{text[:half]} ... {text[-half:]}"
 
 
+def both_shown(field: Field, have: Value, want: Value) -> tuple[str, str]:
+    """The two sides of a change; where they differ in what `shown` cuts out, that piece of each."""
+    sides = shown(field, have), shown(field, want)
+    one, other = _text(field, have), _text(field, want)
+    if sides[0] != sides[1] or one == other:  # a secret stays one
+        return sides
+    pairs = enumerate(zip(one, other, strict=False))
+    at = next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))
+    start = max(0, at - SHORT // 3)
+    one, other = (f"... {text[start : start + SHORT - 8]} ..." for text in (one, other))
+    return one, other
+
+
+def _text(field: Field, value: Value) -> str:
+    if isinstance(value, Absent):
+        return "(absent)"
+    return escaped(json.dumps(public(field, value), ensure_ascii=False))
+
+
 def change_line(change: Change) -> str:
     """One change: `/model "claude-haiku-4-5" -> "claude-sonnet-4-6"`."""
-    have, want = shown(change.field, change.have), shown(change.field, change.want)
+    have, want = both_shown(change.field, change.have, change.want)
     return f"{escaped(pointer(change.field))} {have} -> {want}"
 
 

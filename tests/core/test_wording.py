@@ -12,6 +12,7 @@ from jada_configd.core.model import ABSENT, Change, Field, Json, Value
 from jada_configd.core.wording import (
     REDACTED,
     SHORT,
+    both_shown,
     change_line,
     change_plain,
     count,
@@ -127,6 +128,19 @@ def test_a_long_value_keeps_its_ends() -> None:
     assert text.startswith('"aaaa')
     assert text.endswith('bbbb"')
     assert " ... " in text
+
+
+@pytest.mark.parametrize("length", [30, 31, 60, 400])
+def test_two_long_values_are_shown_where_they_differ(length: int) -> None:
+    """As the header of a file does, which names the policy in its middle."""
+    sides = both_shown((), "a" * length + "1" + "b" * 60, "a" * length + "2" + "b" * 60)
+    assert max(map(len, sides)) <= SHORT
+    assert ("1" in sides[0], "2" in sides[1]) == (True, True)
+    assert sides[0].replace("1", "2") == sides[1]
+
+
+def test_two_long_secrets_are_shown_alike() -> None:
+    assert both_shown(("token",), "a" * 90, "b" * 90) == ('"<redacted>"', '"<redacted>"')
 
 
 @pytest.mark.parametrize(
