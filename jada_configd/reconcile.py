@@ -1,27 +1,25 @@
 """One batch of resources, in five words: observe, diff, plan, apply, verify.
 
-Read this first. What comes out is a `Report` for each resource; nothing is a success by assumption,
-only the second look decides. Without a writer nothing can be changed: that is `check`.
+Read this first; the first three are in `looks.py`. What comes out is a `Report` for each resource;
+nothing is a success by assumption, only the second look decides. Without a writer nothing can be
+changed: that is `check`.
 """
 
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import replace
 from typing import TypeAlias
 
 from jada_configd.apply import Writer, apply
 from jada_configd.core.actions import Action, ReloadUnits, SetProcessLimit, StartJob
-from jada_configd.core.diff import diff
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.model import Cause, Drift, Observed, Resource, ResourceId, Result
+from jada_configd.core.model import Cause, Drift, Resource, ResourceId, Result
 from jada_configd.core.plan import Plan, ordered, shown
 from jada_configd.core.report import Report
 from jada_configd.core.seams import Reader
 from jada_configd.core.settling import Settling
 from jada_configd.core.usage import LOOK_EVERY_NS, Alarms
-from jada_configd.errors import HostError, ManagerGone, Refused, Stale, Unable
-from jada_configd.kinds import KINDS
+from jada_configd.errors import Refused, Stale
+from jada_configd.looks import Look, Looker
 from jada_configd.takeup import TakeUp
 
 Batch: TypeAlias = Sequence[tuple[Resource, Cause]]
@@ -31,22 +29,6 @@ EVENT_LOST_NS = 5_000_000_000
 # A rival may put its value back between our writing and our looking; so often in a row, and it is
 # no race any more.
 UNTAKEN_MOST = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What was found at one resource, and what would mend it.
-
-    `right_ns` is the last moment before this look at which the resource was known to be right.
-    """
-
-    resource: Resource
-    cause: Cause
-    at_ns: int
-    right_ns: int | None
-    observed: Observed
-    drift: Drift
-    plan: Plan
 
 
 class Reconciler:
@@ -61,7 +43,7 @@ class Reconciler:
         keep: Callable[[ResourceId, bytes], None],
     ) -> None:
         """`keep` is told content that was seen to be right: a broken file can go back to it."""
-        self._reader = reader
+        self._looker = Looker(reader, ledger, clock_ns)
         self._ledger = ledger
         self._takeup = takeup
         self._clock_ns = clock_ns
@@ -75,25 +57,25 @@ class Reconciler:
         self._seen_wrong: dict[ResourceId, int | None] = {}  # with when it had last been right
         self._untaken: dict[ResourceId, int] = {}
         self._awaited: dict[ResourceId, int] = {}  # since when the end of a job has been missed
-        self._digests: dict[ResourceId, tuple[object, str]] = {}
 
     def hold(self, resources: frozenset[ResourceId]) -> None:
         """These are the resources from now on; what is remembered of others is forgotten."""
-        for remembered in (self._begun, self._seen_wrong, self._untaken, self._digests):
+        for remembered in (self._begun, self._seen_wrong, self._untaken):
             for each in remembered.keys() - resources:
                 remembered.pop(each, None)
+        self._looker.hold(resources)
         names = frozenset(map(str, resources))
         self._settling.hold(names)
         self._alarms.hold(names)
 
     def check(self, batch: Batch) -> list[Report]:
         """What has drifted and what would be done; nothing is changed, and nothing can be."""
-        looks = [self._look(resource, cause) for resource, cause in batch]
+        looks = [self._looker.look(resource, cause) for resource, cause in batch]
         return [self._with_strains(each, self._checked(each), "drifted") for each in looks]
 
     def reconcile(self, batch: Batch, writer: Writer) -> list[Report]:
         """Correct what has drifted, in the order of `core/plan.py`, and look again."""
-        looks = [self._look(resource, cause) for resource, cause in batch]
+        looks = [self._looker.look(resource, cause) for resource, cause in batch]
         waits = {
             each.resource.id: self._unsettled(each) for each in looks if isinstance(each, Look)
         }
@@ -101,14 +83,16 @@ class Reconciler:
             each.resource.id: each
             for each in looks
             if isinstance(each, Look)
-            and _may_act(each)
+            and each.may_act
             and waits[each.resource.id] is None
             and not self._reloads_already(each)
             # what rests is looked at and told, and left alone
             and self.resting.get(each.resource.id, 0) <= each.at_ns
             and not self._is_at_work(each)
         }
-        self._takeup.begin((each.resource, self._rules(each.resource)) for each in acting.values())
+        self._takeup.begin(
+            (each.resource, self._looker.rules(each.resource)) for each in acting.values()
+        )
         self._reloads = any(ReloadUnits() in each.plan.actions for each in acting.values())
         errors = _carry_out(acting, writer)
         done_ns = self._clock_ns()
@@ -125,38 +109,12 @@ class Reconciler:
             for look, report in zip(looks, reports, strict=True)
         ]
 
-    # ---- observe, diff, plan
-
-    def _look(self, resource: Resource, cause: Cause) -> Look | Report:
-        at_ns = self._clock_ns()
-        kind = KINDS[resource.id.kind]
-        try:
-            right_ns = self._ledger.right_since(str(resource.id), self._rules(resource))
-            observed = kind.observe(resource.spec, self._reader)
-            drift = diff(kind.desired(resource.spec), observed)
-            plan = kind.plan(resource.spec, drift, observed) if drift else Plan()
-        except HostError as error:
-            return _failed(resource, cause, at_ns, error, Drift())
-        except Exception as error:  # noqa: BLE001 - a bug: this resource backs off, the daemon lives
-            return _bug(resource, cause, at_ns, error, Drift())
-        return Look(resource, cause, at_ns, right_ns, observed, drift, plan)
-
-    def _rules(self, resource: Resource) -> str:
-        """What is wanted, in few bytes: what was right by other rules is not known to be right."""
-        known = self._digests.get(resource.id)
-        if known is None or known[0] is not resource.spec:
-            rules = KINDS[resource.id.kind].desired(resource.spec)
-            text = "\n".join(sorted(map(repr, rules.items())))
-            known = (resource.spec, sha256(text.encode(errors="replace")).hexdigest()[:16])
-            self._digests[resource.id] = known
-        return known[1]
-
     def _checked(self, look: Look | Report) -> Report:
         if isinstance(look, Report):
             return look
         if not look.drift:
-            return _report(look, "in-sync", look.observed.note)
-        return _report(look, _beyond_us(look), look.drift.problem, self._would_do(look))
+            return look.report("in-sync", look.observed.note)
+        return look.report(look.beyond_us, look.drift.problem, self._would_do(look))
 
     def _unsettled(self, look: Look) -> int | None:
         signature = look.observed.unsettled if look.drift else None
@@ -178,17 +136,15 @@ class Reconciler:
                 return self._waits_for_end(look, None)  # what a restart brings is known only then
             case Stale():
                 again_ns = self._clock_ns()
-                return replace(_report(look, "waiting", str(error)), again_ns=again_ns)
-            case HostError():
-                return _failed(look.resource, look.cause, look.at_ns, error, look.drift)
+                return replace(look.report("waiting", str(error)), again_ns=again_ns)
             case _:
-                return _bug(look.resource, look.cause, look.at_ns, error, look.drift)
+                return look.failed(error)
 
     def _verified(self, look: Look, done_ns: int) -> Report:
         """Look again: only that decides. What ends as an event is waited for."""
-        again = self._look(look.resource, look.cause)
+        again = self._looker.look(look.resource, look.cause)
         corrected = replace(
-            _report(look, "corrected", actions=shown(look.plan.actions)), corrected_ns=done_ns
+            look.report("corrected", actions=shown(look.plan.actions)), corrected_ns=done_ns
         )
         if isinstance(again, Report):
             self._begun.setdefault(look.resource.id, corrected)
@@ -226,8 +182,8 @@ class Reconciler:
         self._seen_wrong.setdefault(again.resource.id, again.right_ns)
         problem = again.drift.problem or "it was changed again at once"
         if times < UNTAKEN_MOST:
-            return replace(_report(again, "waiting", problem), again_ns=self._clock_ns())
-        return replace(_report(again, "failed", problem), backs_off=True)
+            return replace(again.report("waiting", problem), again_ns=self._clock_ns())
+        return replace(again.report("failed", problem), backs_off=True)
 
     def _restarted_instead(self, look: Look, unit: str, why: str) -> Report:
         """The kernel refused; a restart gives the same, once."""
@@ -236,14 +192,14 @@ class Reconciler:
             return self._waits_for_end(look, None)  # systemd is only now told what to give
         if none is not None:
             self._begun.pop(look.resource.id, None)
-            return _report(look, "failed", f"{why}; {none}")
-        corrected = _report(look, "corrected", actions=(f"restart {unit}",))
+            return look.report("failed", f"{why}; {none}")
+        corrected = look.report("corrected", actions=(f"restart {unit}",))
         self._begun.setdefault(look.resource.id, corrected)
         return self._waits_for_end(look, f"{why}; {unit} has to restart")
 
     def _waits_for_end(self, look: Look, problem: str | None) -> Report:
         again_ns = self._clock_ns() + EVENT_LOST_NS
-        waiting = _report(look, "waiting", problem, shown(look.plan.actions))
+        waiting = look.report("waiting", problem, shown(look.plan.actions))
         return replace(waiting, again_ns=again_ns)
 
     # ---- nothing was done
@@ -254,22 +210,22 @@ class Reconciler:
         problem = look.drift.problem
         self._seen_wrong.setdefault(look.resource.id, look.right_ns)
         if unsettled_ns is not None:
-            return replace(_report(look, "waiting", problem), again_ns=unsettled_ns)
+            return replace(look.report("waiting", problem), again_ns=unsettled_ns)
         if look.resource.mode == "observe":
             seen: Result = "reported" if look.observed.evidence is not None else "failed"
-            return _report(look, seen, problem, self._would_do(look))
+            return look.report(seen, problem, self._would_do(look))
         rests_until_ns = self.resting.get(look.resource.id, 0)
         if look.plan.actions and rests_until_ns > look.at_ns:
             rests = "is left alone for a while, because its last job failed"
-            return replace(_report(look, "drifted", problem or rests), again_ns=rests_until_ns)
+            return replace(look.report("drifted", problem or rests), again_ns=rests_until_ns)
         if self._reloads_already(look) or look.resource.id in self.at_work:
             return self._waits_for_end(look, problem)
         waits = f"waits for {look.plan.waits}"
         if look.plan.under_way:
             return self._waits_for_end(look, problem or waits)
         if problem is None or look.observed.pending:
-            return _report(look, "waiting", problem or waits)
-        return _report(look, _beyond_us(look), problem)
+            return look.report("waiting", problem or waits)
+        return look.report(look.beyond_us, problem)
 
     def _with_strains(self, look: Look | Report, report: Report, result: Result) -> Report:
         """What came of a look, and beside it how near the thing is to its limits.
@@ -315,7 +271,7 @@ class Reconciler:
     def _in_sync(self, look: Look) -> Report:
         resource = look.resource
         if look.observed.interim:
-            return _report(look, "in-sync")
+            return look.report("in-sync")
         if resource.id in self.at_work:  # a new process is there, and may not get ready
             return self._waits_for_end(look, "its job is under way")
         begun = self._begun.pop(resource.id, None)
@@ -329,7 +285,7 @@ class Reconciler:
         if begun is not None:
             report = replace(begun, corrected_ns=look.at_ns, cause=look.cause)
         else:
-            report = _report(look, "in-sync", look.observed.note)
+            report = look.report("in-sync", look.observed.note)
         return replace(report, look_by_ns=look_by_ns)
 
     def _knows_right(self, look: Look) -> int | None:
@@ -337,7 +293,7 @@ class Reconciler:
         resource = look.resource
         self._untaken.pop(resource.id, None)
         self._seen_wrong.pop(resource.id, None)
-        self._ledger.right(str(resource.id), self._rules(resource), look.at_ns)
+        self._ledger.right(str(resource.id), self._looker.rules(resource), look.at_ns)
         if look.observed.good is not None:
             self._keep(resource.id, look.observed.good)
         return self._takeup.is_right(resource, look.at_ns)
@@ -369,47 +325,5 @@ def _sets_limits(plan: Plan) -> bool:
     return any(isinstance(action, SetProcessLimit) for action in plan.actions)
 
 
-def _may_act(look: Look) -> bool:
-    return bool(look.drift) and look.resource.mode == "enforce" and bool(look.plan.actions)
-
-
-def _beyond_us(look: Look) -> Result:
-    """The result of a drift that is left: `failed` where the thing could not be looked at."""
-    return "failed" if look.observed.evidence is None else "drifted"
-
-
 def _ends_later(actions: Iterable[Action]) -> bool:
     return any(isinstance(action, ReloadUnits | StartJob) for action in actions)
-
-
-def _report(
-    look: Look, result: Result, problem: str | None = None, actions: tuple[str, ...] = ()
-) -> Report:
-    return Report(look.resource, result, look.drift, problem, actions, look.cause, look.at_ns)
-
-
-def _failed(resource: Resource, cause: Cause, at_ns: int, error: HostError, drift: Drift) -> Report:
-    return Report(
-        resource,
-        "failed",
-        drift,
-        str(error),
-        cause=cause,
-        detected_ns=at_ns,
-        backs_off=True,
-        degrades=isinstance(error, Unable | ManagerGone),
-    )
-
-
-def _bug(resource: Resource, cause: Cause, at_ns: int, error: Exception, drift: Drift) -> Report:
-    return Report(
-        resource,
-        "failed",
-        drift,
-        f"a fault of jada-configd: {type(error).__name__}: {error}",
-        cause=cause,
-        detected_ns=at_ns,
-        backs_off=True,
-        degrades=True,
-        traceback="".join(traceback.format_exception(error)),
-    )
