@@ -6,7 +6,6 @@ without a loss is `replace.py`'s.
 
 import os
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Self
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile
@@ -34,12 +33,7 @@ class Files:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

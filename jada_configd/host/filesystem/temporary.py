@@ -4,7 +4,6 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Final, Self
 
 from jada_configd.core.wording import escaped
@@ -50,12 +49,7 @@ class Temporary:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self.descriptor)
         if not self.placed:
             self.unlink()

@@ -6,7 +6,6 @@ them up under a daemon does not let a second one start beside it. What was remov
 
 from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 from jada_configd.errors import Busy, HostError
@@ -33,12 +32,7 @@ class Instance:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._release()
 
     def keep(self) -> None:

@@ -10,7 +10,6 @@ import fcntl
 import os
 import struct
 import time
-from types import TracebackType
 from typing import Final, Self
 
 from jada_configd.core.wording import escaped
@@ -36,21 +35,12 @@ class Lock:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def is_at(self, path: str) -> bool:
         """Whether it is this that whoever locks the path would meet."""
-        try:
-            found = os.lstat(path)
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == self._identity
+        return _leads_to(path, self._identity)
 
     def release(self) -> None:
         """Let others have it; a second call does nothing."""
@@ -87,22 +77,13 @@ class Standing:
         _held[self._identity] = pid
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _held.pop(self._identity, None)
         fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def _is_in_place(self) -> bool:
         """Whether the path still leads to the file that was found safe: others lock that."""
-        try:
-            found = os.lstat(self._path)
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == self._identity
+        return _leads_to(self._path, self._identity)
 
     def _open(self) -> None:
         if self._descriptor >= 0:
@@ -111,6 +92,14 @@ class Standing:
         self._descriptor = _opened(self._path)
         facts = os.fstat(self._descriptor)
         self._identity = (facts.st_dev, facts.st_ino)
+
+
+def _leads_to(path: str, identity: tuple[int, int]) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == identity
 
 
 def lock(path: str, wait_seconds: float = 0.0, *, directory_mode: int = _DIRECTORY_MODE) -> Lock:
