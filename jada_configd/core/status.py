@@ -119,7 +119,6 @@ class Board:
     entries: dict[ResourceId, _Entry] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     corrected: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
-    healthy: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
     last: Last | None = None
 
     def hold(self, resources: Mapping[ResourceId, Resource]) -> None:
@@ -177,7 +176,5 @@ def _say_the_same(one: Report, other: Report) -> bool:
 
 
 def _is_one_problem(one: Report, other: Report) -> bool:
-    """Whether nothing else is in the way; of values that are the same, whoever has them now."""
-    if one.drift.changes and other.drift.changes and one.problem and other.problem:
-        return impersonal(one.problem) == impersonal(other.problem)
-    return one.problem == other.problem
+    """Whether nothing else is in the way, or too near to its limit, whoever it is by now."""
+    return impersonal(one.problem or "") == impersonal(other.problem or "")
