@@ -75,16 +75,17 @@ class _Entry:
     report: Report
     since: str
     corrections: int = 0
-    trouble: str | None = None  # the last problem that came without a change of a field,
+    trouble: str | None = None  # the last problem that came without a change of a field, impersonal
     trouble_ns: int = 0  # and when it was last seen
 
     def comes_and_goes(self, report: Report) -> bool:
         """Whether it says again what it said a moment ago, as a service in a crash loop does."""
         if report.problem is None or report.drift.changes or state_of(report) == "correcting":
             return False
-        again = report.problem == self.trouble
+        trouble = impersonal(report.problem)
+        again = trouble == self.trouble
         again = again and report.detected_ns < self.trouble_ns + GONE_AFTER_NS
-        self.trouble, self.trouble_ns = report.problem, report.detected_ns
+        self.trouble, self.trouble_ns = trouble, report.detected_ns
         return again
 
 

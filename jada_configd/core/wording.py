@@ -15,7 +15,7 @@ REDACTED = "<redacted>"
 LARGEST_NUMBER_BITS = 4096  # past some 4,300 digits Python refuses to print one
 SEMICOLON = r";\x20"
 # What `process_text` and core/limit_faults.py write; some sentences have the number alone.
-_WHO = re.compile(r"process [0-9]+(?: \(.*?\)(?= has ))?")
+_WHO = re.compile(r"process [0-9]+(?: \(.*?\)(?= has | runs,))?")
 _SO_MANY = re.compile(r", and so it is with (?:one more process|[0-9,]+ or more other processes)")
 SHORT = 60  # characters of a value in one line for a person; the whole stands in --json
 

@@ -190,8 +190,13 @@ NEWS: list[tuple[Report, Report, bool]] = [
         False,
     ),
     (
-        report("drifted", AGENT, problem="process 7 (a) has 1"),
-        report("drifted", AGENT, problem="process 8 (a) has 1"),
+        report("drifted", AGENT, problem="user 5, as whom process 7 (a) runs, has reached 80 %"),
+        report("drifted", AGENT, problem="user 5, as whom process 8 (b) runs, has reached 80 %"),
+        False,
+    ),
+    (
+        report("drifted", AGENT, problem="process 7 (a) has reached 80 %"),
+        report("drifted", AGENT, problem="process 7 (a) has reached 90 %"),
         True,
     ),
 ]
@@ -222,6 +227,18 @@ def test_a_service_that_crashes_and_crashes_is_news_once() -> None:
     assert held.take(other, "t")
     again = report("drifted", AGENT, problem=crashes, detected_ns=125 * SECOND_NS)
     assert held.take(again, "t")
+
+
+def test_one_process_after_the_other_that_comes_too_near_is_news_once() -> None:
+    held = Board(NOUNS)
+    told = []
+    for pid in range(3):
+        problem = f"process {pid} (worker {pid}) has reached 80 % of the nofile limit of 1000"
+        near = report("drifted", AGENT, problem=problem, detected_ns=pid * SECOND_NS)
+        told.append(held.take(near, "t"))
+        held.take(report("in-sync", AGENT), "t")
+        assert held.entries[AGENT].report.problem is None
+    assert told == [True, False, False]
 
 
 def test_a_field_that_drifts_and_drifts_is_news_each_time() -> None:
