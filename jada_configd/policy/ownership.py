@@ -32,6 +32,16 @@ class Owned:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """One `[settings.NAME]` as far as it could be read; `path` is empty where it is not right."""
+
+    keys: Keys
+    tree: Mapping[str, Any]
+    path: str
+    owned: list[Owned]
+
+
+@dataclass(frozen=True, slots=True)
 class Clash:
     """Two places that own one field, or a field and something inside it."""
 

@@ -1,7 +1,6 @@
 """Policy texts in, the plain policy out, or every fault at once; touches no file and no host."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -12,11 +11,10 @@ from jada_configd.errors import PolicyError
 from jada_configd.policy import advice, faults, models, values
 from jada_configd.policy.documents import Documents
 from jada_configd.policy.faults import MOST_MESSAGES
-from jada_configd.policy.limit_models import Limits, LoginLimits, Pair, Usage
 from jada_configd.policy.logins import login_faults, login_warnings
 from jada_configd.policy.overlaps import meetings
 from jada_configd.policy.ownership import (
-    Owned,
+    Entry,
     clashes,
     clashes_between,
     owned_by,
@@ -24,21 +22,11 @@ from jada_configd.policy.ownership import (
 )
 from jada_configd.policy.phrasing import Fault, dotted
 from jada_configd.policy.places import Keys
-from jada_configd.policy.sysctls import plain_sysctls, sysctl_faults
+from jada_configd.policy.plain import plain
+from jada_configd.policy.sysctls import sysctl_faults
 
-_DEFAULT_SERVICE: Final = models.Service.model_validate({})
 _SHOWN_PATH: Final = 200  # characters
 _AGREE: Final = ("create", "mode", "on_missing")  # two entries of one file must say the same
-
-
-@dataclass(slots=True)
-class Entry:
-    """One `[settings.NAME]` as far as it could be read; `path` is empty where it is not right."""
-
-    keys: Keys
-    tree: Mapping[str, Any]
-    path: str
-    owned: list[Owned] = field(default_factory=list)
 
 
 def validate(texts: Sequence[tuple[str, str]], home: str | None) -> dict[str, Any]:
@@ -63,7 +51,11 @@ def validate(texts: Sequence[tuple[str, str]], home: str | None) -> dict[str, An
     found += _overlap_faults({each[0].path: each for each in by_path if each[0].path}, documents)
     if found or policy is None:
         raise PolicyError(_messages(found, documents))
-    return _plain(policy, entries, documents)
+    return {
+        **plain(policy, entries, documents),
+        "warnings": list(_warnings(entries, documents)),
+        "bypasses": list(_bypasses(policy, entries, documents)),
+    }
 
 
 def _entries(tree: Mapping[str, Any], home: str | None, found: list[Fault]) -> Iterator[Entry]:
@@ -155,99 +147,6 @@ def _messages(found: Sequence[Fault], documents: Documents) -> list[str]:
         more = len(placed) - MOST_MESSAGES
         messages.append(f"{placed[MOST_MESSAGES][0]}: and so on: {more} more errors from here")
     return messages
-
-
-def _plain(policy: models.Policy, entries: list[Entry], documents: Documents) -> dict[str, Any]:
-    settings = [
-        _plain_settings(policy, entry, policy.settings[str(entry.keys[1])], documents)
-        for entry in entries
-    ]
-    return {
-        "mode": policy.daemon.mode,
-        "sweep": values.seconds(policy.daemon.sweep),
-        "settings": settings,
-        "services": _plain_services(policy, settings, documents),
-        "warnings": list(_warnings(entries, documents)),
-        "bypasses": list(_bypasses(policy, entries, documents)),
-        "sysctls": plain_sysctls(documents.tree, policy.daemon.mode, documents),
-        "logins": _plain_logins(policy, documents),
-    }
-
-
-def _plain_settings(
-    policy: models.Policy, entry: Entry, model: models.Settings, documents: Documents
-) -> dict[str, Any]:
-    given = model.model_fields_set
-    return {
-        "name": entry.keys[1],
-        "path": entry.path,
-        "services": model.services,
-        "create": model.create and not is_pattern(entry.path),
-        "on_missing": model.on_missing,
-        "rules": [owned.plain() for owned in entry.owned],
-        "mode": model.mode if "mode" in given else policy.daemon.mode,
-        "origin": documents.origin(entry.keys),
-    }
-
-
-def _plain_services(
-    policy: models.Policy, settings: Sequence[Mapping[str, Any]], documents: Documents
-) -> list[dict[str, Any]]:
-    """Every unit that has a table, then those that settings alone name, with what is default."""
-    origins = {unit: documents.origin(("service", unit)) for unit in policy.service}
-    for entry in settings:
-        for unit in entry["services"]:
-            origins.setdefault(unit, entry["origin"])
-    services = []
-    for unit, origin in origins.items():
-        model = policy.service.get(unit) or _DEFAULT_SERVICE
-        limits = _plain_limits(model.limits)
-        services.append(
-            {
-                "unit": unit,
-                "apply": model.apply,
-                "when": model.when,
-                "limits": limits,
-                "live": model.live,
-                "usage": _plain_usage(model.usage),
-                "mode": policy.daemon.mode,
-                "origin": origin,
-            }
-        )
-    return services
-
-
-def _plain_usage(usage: Usage) -> dict[str, float]:
-    fields = Usage.model_fields
-    return {
-        fields[name].alias or name: values.share(getattr(usage, name))
-        for name in sorted(usage.model_fields_set)
-    }
-
-
-def _plain_logins(policy: models.Policy, documents: Documents) -> list[dict[str, Any]]:
-    return [
-        {
-            "domain": domain,
-            "limits": _plain_limits(model.limits),
-            "mode": policy.daemon.mode,
-            "origin": documents.origin(("login", domain)),
-        }
-        for domain, model in policy.login.items()
-    ]
-
-
-def _plain_limits(
-    limits: Limits | LoginLimits,
-) -> dict[str, list[int | str]]:
-    """Soft and hard by the name of the limit; what is one number is that on both sides."""
-    plain: dict[str, list[int | str]] = {}
-    for name in sorted(limits.model_fields_set):
-        value = getattr(limits, name)
-        is_pair = isinstance(value, Pair)
-        sides = (value.soft, value.hard) if is_pair else (int(value), int(value))
-        plain[type(limits).model_fields[name].alias or name] = list(sides)
-    return plain
 
 
 def _warnings(entries: Sequence[Entry], documents: Documents) -> list[str]:
