@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jada_configd.core.wording import escaped
+from jada_configd.core.wording import process_text
 from jada_configd.host.directories import Directories, directories
 from jada_configd.host.processes.connections import connections, told
 from jada_configd.host.survey.daemon_look import snapshot
@@ -91,6 +91,6 @@ def _connections(plain: Mapping[str, Any]) -> list[str]:
             continue
         states = connections(use["pid"])
         if states is not None:
-            who = f"process {use['pid']} ({escaped(use['name'])})"
+            who = process_text(use["pid"], use["name"])
             hints.append(f"Of the descriptors of {who} are {told(states)}.")
     return hints
