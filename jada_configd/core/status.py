@@ -77,6 +77,7 @@ class _Entry:
     corrections: int = 0
     trouble: str | None = None  # the last problem that came without a change of a field, impersonal
     trouble_ns: int = 0  # and when it was last seen
+    is_untold: bool = False  # it is back, and was told before: that it has gone again is no news
 
     def comes_and_goes(self, report: Report) -> bool:
         """Whether it says again what it said a moment ago, as a service in a crash loop does."""
@@ -135,7 +136,10 @@ class Board:
         elif state_of(entry.report) != state_of(report):
             entry.since = now
         entry.report = report
-        news = not entry.comes_and_goes(report) and news
+        again = entry.comes_and_goes(report)
+        if news and report.result != "in-sync":
+            entry.is_untold = again
+        news = news and not again and not (report.eased and entry.is_untold)
         if report.result == "corrected":
             entry.corrections += 1
             self.counters.corrections += 1

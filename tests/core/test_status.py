@@ -230,15 +230,19 @@ def test_a_service_that_crashes_and_crashes_is_news_once() -> None:
 
 
 def test_one_process_after_the_other_that_comes_too_near_is_news_once() -> None:
+    """And so is that it has gone."""
     held = Board(NOUNS)
     told = []
-    for pid in range(3):
-        problem = f"process {pid} (worker {pid}) has reached 80 % of the nofile limit of 1000"
-        near = report("drifted", AGENT, problem=problem, detected_ns=pid * SECOND_NS)
-        told.append(held.take(near, "t"))
-        held.take(report("in-sync", AGENT), "t")
-        assert held.entries[AGENT].report.problem is None
-    assert told == [True, False, False]
+    for second in (1, 2, 3, 120):
+        problem = f"process {second} (worker {second}) has reached 80 % of the nofile limit of 1000"
+        for look in (0, 1):
+            now_ns = (second + look) * SECOND_NS
+            told.append(
+                held.take(report("drifted", AGENT, problem=problem, detected_ns=now_ns), "t")
+            )
+        told.append(held.take(report("in-sync", AGENT, eased="it is within"), "t"))
+    once = [True, False, True]
+    assert told == [*once, *[False] * 6, *once]
 
 
 def test_a_field_that_drifts_and_drifts_is_news_each_time() -> None:
