@@ -41,7 +41,7 @@ BLOCKED_NS: Final = 2_000_000_000  # longer than a pass takes: who has the lock 
 TROUBLE_RETRY_NS: Final = 1_000_000_000
 RESOLVE_AGAIN_NS: Final = 10_000_000_000  # at the next turn from then on
 EVERYTHING_GAP_NS: Final = 250_000_000
-SETTLED_NS: Final = 2_000_000  # longer after a start than the clocks' slack in core/ledger.py
+SETTLED_NS: Final = 2_000_000  # longer after a start than the clocks' slack in core/staleness.py
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,19 @@
 """What a correction asks of the services that read what was corrected.
 
-The questions are answered by `core/ledger.py`; this is where a pass puts them, with the unit as it
-is at that moment.
+The questions are answered by `core/staleness.py` and `core/ledger.py`; this is where a pass puts
+them, with the unit as it is at that moment.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from jada_configd.core.ledger import Ledger, debt_of
+from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Drift, Resource, pointer
 from jada_configd.core.resources import services_of
 from jada_configd.core.seams import Owed, Reader
 from jada_configd.core.specs import DropIn, ProcessLimits, ServiceSpec, SettingsSpec
+from jada_configd.core.staleness import debt_of
 from jada_configd.errors import HostError
 
 OWN_DOING_NS: Final = 2_000_000_000  # within this a program has set its limits, if it does that

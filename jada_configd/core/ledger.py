@@ -1,10 +1,7 @@
 """What services have not taken up yet, and since when each resource is known to be right.
 
-The question behind it: could a process of this unit have read a wrong value? Only looks count as
-knowledge, never hints. A look that finds the owned values right proves them right at its beginning;
-a process that started or reloaded between the last such moment and the correction may have read a
-wrong one. All moments are CLOCK_MONOTONIC in nanoseconds, the clock of systemd's own
-`ExecMainStartTimestampMonotonic`, so the ledger is worth something within one boot only.
+Only looks count as knowledge, never hints; what follows from it for a unit is `staleness.py`'s. All
+moments are CLOCK_MONOTONIC in nanoseconds, so the ledger is worth something within one boot only.
 """
 
 from collections.abc import Mapping
@@ -13,15 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from jada_configd.core.seams import Owed, UnitFact
-from jada_configd.core.specs import ServiceSpec
-
-# systemd takes its time stamp when it forks, we take ours before we read: two clock readings on
-# two processors, and a service that reads its file some microseconds after. A process that started
-# this close to either end counts as stale.
-_SLACK_NS = 1_000_000
-
-_AT_REST = frozenset({"inactive", "failed"})
-_NEVER_YET = 1 << 63  # later than any moment
+from jada_configd.core.staleness import (
+    NEVER_YET,
+    SLACK_NS,
+    first_started_ns,
+    last_began_ns,
+    runs,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +55,7 @@ class Ledger:
         """The owned values were right at that moment."""
         before = self._known.get(resource)
         self._known[resource] = Known(rules, at_ns)
-        self._news |= not _is_after(before, self._began_ns) and at_ns > self._began_ns + _SLACK_NS
+        self._news |= not _is_after(before, self._began_ns) and at_ns > self._began_ns + SLACK_NS
 
     def right_since(self, resource: str, rules: str) -> int | None:
         """The last moment at which the values under these rules were known to be right, or None."""
@@ -215,13 +210,13 @@ class Ledger:
     def pay_off(self, fact: UnitFact) -> None:
         """Strike the debt that a process started after the correction has settled by starting."""
         began_ns = last_began_ns(fact)
-        if self._began_ns < began_ns < _NEVER_YET:
+        if self._began_ns < began_ns < NEVER_YET:
             self._began_ns = began_ns
             self._news |= any(_is_after(known, began_ns) for known in self._known.values())
         debt = self._owed.get(fact.name)
         if debt is None:
             return
-        if not runs(fact) or first_started_ns(fact) > debt.since_ns + _SLACK_NS:
+        if not runs(fact) or first_started_ns(fact) > debt.since_ns + SLACK_NS:
             self.settle(fact.name)
 
     def forget_others(self, resources: frozenset[str], units: frozenset[str]) -> None:
@@ -235,7 +230,7 @@ class Ledger:
 def _is_after(known: Known | None, began_ns: int) -> bool:
     """Whether this is known of a moment after that one, by more than the clocks' slack."""
     right_ns = None if known is None else known.right_ns
-    return right_ns is not None and right_ns > began_ns + _SLACK_NS
+    return right_ns is not None and right_ns > began_ns + SLACK_NS
 
 
 def _known_of(plain: Mapping[str, Any]) -> dict[str, Known]:
@@ -253,63 +248,3 @@ def _tried_of(wanted: list[Any], held_ns: object, twice: object) -> Tried:
 def _owed_of(plain: Mapping[str, Any]) -> Owed:
     fields = tuple(map(str, plain["fields"]))
     return Owed(bool(plain["stale"]), int(plain["since_ns"]), fields, bool(plain["reloaded"]))
-
-
-def runs(fact: UnitFact) -> bool:
-    """Whether processes of the unit may be there; a state that is not known counts as running."""
-    return fact.active_state not in _AT_REST
-
-
-def first_started_ns(fact: UnitFact) -> int:
-    """When the earliest process that may have read a file began to; 0 where nobody can tell.
-
-    While a unit is activating its `ExecStartPre=` counts; a unit without a main process
-    (`Type=oneshot`, `RemainAfterExit=`) is as old as its activation.
-    """
-    if fact.active_state == "activating" or not fact.main_started_ns or not fact.main_pid:
-        return fact.activating_since_ns
-    return fact.main_started_ns
-
-
-def last_began_ns(fact: UnitFact) -> int:
-    """When a process of the unit last began to read: by starting, or by a reload.
-
-    A running unit changes its state when its activation or a reload ends, so that is the latest.
-    Where more may start at any moment (before the main process, within a reload) it is never yet.
-    """
-    if fact.active_state == "reloading" or (
-        fact.active_state == "activating" and not fact.main_pid
-    ):
-        return _NEVER_YET
-    stops = fact.active_state == "deactivating"
-    changed_ns = 0 if stops else fact.state_changed_ns
-    return max(first_started_ns(fact), fact.main_started_ns, changed_ns)
-
-
-def is_stale(fact: UnitFact, right_ns: int | None, corrected_ns: int) -> bool:
-    """Whether a process of the unit may have read a value between being right and being corrected.
-
-    A process that read before the values were last known to be right read right ones; with
-    `right_ns` None, or no moment of its start, nothing is known and what runs counts as stale.
-    """
-    first_ns = first_started_ns(fact)
-    if not runs(fact) or first_ns > corrected_ns + _SLACK_NS:
-        return False
-    return right_ns is None or not first_ns or last_began_ns(fact) >= right_ns - _SLACK_NS
-
-
-def debt_of(
-    spec: ServiceSpec,
-    fact: UnitFact,
-    right_ns: int | None,
-    corrected_ns: int,
-    fields: tuple[str, ...],
-) -> Owed | None:
-    """What a correction asks of a unit, by its `when` and `apply`; None where it asks nothing."""
-    if not runs(fact):
-        return None
-    debt = Owed(is_stale(fact, right_ns, corrected_ns), corrected_ns, fields)
-    if debt.stale or spec.when == "always":
-        return debt
-    reloads = spec.apply in ("reload", "reload-or-restart") and fact.can_reload
-    return debt if spec.when == "auto" and reloads else None
