@@ -9,6 +9,7 @@ from jada_configd.core.actions import StartJob
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.report import Event, Report
 from jada_configd.core.resources import Scope, resolve
+from jada_configd.core.seams import ProcessFact, UnitFact
 from jada_configd.core.specs import Policy
 from jada_configd.errors import Busy, HostError
 from jada_configd.formats.limits_precedence import accounts_of
@@ -62,21 +63,25 @@ class Assembly:
 
     def _commands_of(self, unit: str) -> list[tuple[str, ...]]:
         """What the unit is started with, and what runs."""
-        try:
-            fact = self.reader.unit(unit)
-            process = self.reader.process(fact.main_pid) if fact.main_pid else None
-        except HostError:
-            return []
-        return [fact.command, *([process.command] if process is not None else [])]
+        fact, process = self._running(unit)
+        return [each.command for each in (fact, process) if each is not None]
 
     def _user_of(self, unit: str) -> str | None:
         """As whom the main process of a unit runs."""
+        _, process = self._running(unit)
         try:
-            fact = self.reader.unit(unit)
-            process = self.reader.process(fact.main_pid) if fact.main_pid else None
             return accounts_of(self.reader).name_of(process.uid) if process else None
         except HostError:
             return None
+
+    def _running(self, unit: str) -> tuple[UnitFact | None, ProcessFact | None]:
+        """The unit and its main process, as far as somebody can tell."""
+        fact = None
+        try:
+            fact = self.reader.unit(unit)
+            return fact, self.reader.process(fact.main_pid) if fact.main_pid else None
+        except HostError:
+            return fact, None
 
     def look(self, policy: Policy) -> tuple[Policy, list[Report], list[str]]:
         """What `check` finds, what the host has to say of the policy, and what stood in the way."""

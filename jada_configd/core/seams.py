@@ -191,6 +191,21 @@ class LimitLine:
     ignored: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A unit's debt: corrections that it has not taken up.
+
+    `stale` says that a process of the unit may have read a wrong value; `since_ns` is the moment of
+    the correction (CLOCK_MONOTONIC): a main process that started later has settled the debt.
+    `reloaded`: a reload was made since, which settles no staleness.
+    """
+
+    stale: bool
+    since_ns: int
+    fields: tuple[str, ...]
+    reloaded: bool = False
+
+
 class Reader(Protocol):
     """Looks, and cannot change anything."""
 
@@ -237,20 +252,5 @@ class Reader(Protocol):
     def last_good(self, resource: str) -> bytes | None:
         """The last content of a settings file that was as declared, or None."""
 
-    def owed(self, unit: str) -> "Owed | None":
+    def owed(self, unit: str) -> Owed | None:
         """What the ledger says that the unit has not taken up yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """A unit's debt: corrections that it has not taken up.
-
-    `stale` says that a process of the unit may have read a wrong value; `since_ns` is the moment of
-    the correction (CLOCK_MONOTONIC): a main process that started later has settled the debt.
-    `reloaded`: a reload was made since, which settles no staleness.
-    """
-
-    stale: bool
-    since_ns: int
-    fields: tuple[str, ...]
-    reloaded: bool = False
