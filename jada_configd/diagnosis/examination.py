@@ -21,7 +21,7 @@ from jada_configd.diagnosis.answers import (
     units_of,
 )
 from jada_configd.diagnosis.ceilings import Wanted
-from jada_configd.diagnosis.findings import Finding, unknown
+from jada_configd.diagnosis.findings import Finding, problem, unknown
 from jada_configd.installation.shipped import policies as shipped_policies
 
 
@@ -68,6 +68,9 @@ def _process(survey: Survey) -> Iterator[Finding]:
         yield from privileges.confinement(around.security, doer)
         if around.daemon is not None:
             yield from ceilings.daemon(around.doer)
+    elif around.daemon is None:  # not even this process is there
+        says = "/proc is not mounted: no file can be read, and nothing told of a process"
+        yield problem("processes", says, "mount -t proc proc /proc")
 
 
 def _manager(survey: Survey) -> Iterator[Finding]:

@@ -121,7 +121,7 @@ def _place(check: str, purpose: str, look: PlaceLook) -> Iterator[Finding]:
             yield problem(check, says, _unmount(look))
     elif look.read_only:
         says = f"{name} is on a read-only file system, mounted on {escaped(look.mount.point)}"
-        yield problem(check, says, f"mount -o remount,rw {point}")
+        yield problem(check, says, f"mount -o remount,rw {point}{_whose(look)}")
     elif look.daemon_read_only:
         yield problem(check, f"{name} is read-only to the daemon", _open_up(look))
     elif fixed is not None:
@@ -151,6 +151,11 @@ def _permit(look: PlaceLook) -> str:
     if look.path.startswith("/run/user/"):
         return 'loginctl enable-linger "$USER"  # gives a run-time directory'
     return f'sudo chown "$USER" {_quoted(look.there)} && chmod u+rwx {_quoted(look.there)}'
+
+
+def _whose(look: PlaceLook) -> str:
+    """In a container the parameters outside `net` are its host's, which is why they are closed."""
+    return "  # in a container: set it on its host" if look.mount.kind == "proc" else ""
 
 
 def _open_up(look: PlaceLook) -> str:

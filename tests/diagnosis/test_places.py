@@ -50,6 +50,12 @@ def test_what_keeps_a_directory_from_being_written(
     assert remedy in str(found.remedy or "")
 
 
+def test_what_a_container_has_read_only_of_its_kernel_is_set_on_its_host() -> None:
+    look = replace(place("/proc/sys/fs", "proc", "/proc/sys"), read_only=True)
+    found = one(directories([Place("sysctl", look)]))
+    assert found.remedy == "mount -o remount,rw /proc/sys  # in a container: set it on its host"
+
+
 def test_what_the_unit_closes_below_usr_is_opened_by_installing_anew() -> None:
     look = replace(place("/usr/local/share/x"), daemon_read_only=True)
     found = one(directories([Place("state", look)]))

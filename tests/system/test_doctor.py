@@ -444,6 +444,20 @@ def test_a_user_s_own_service(host: Host) -> None:
     eventually(lambda: doctor(host, "--user", user="ubuntu").status == 0, within=10)
 
 
+def test_without_proc_that_is_what_is_wrong(host: Host) -> None:
+    alone = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        "umount -l -R /proc; exec jada-configd doctor --json",
+    ]
+    said = host.run(alone, check=False)
+    found = {each["check"]: each for each in json.loads(said.stdout)["findings"]}
+    assert said.returncode == 1
+    assert found["processes"]["remedy"] == "mount -t proc proc /proc"
+
+
 def test_no_user_is_told_to_take_what_is_root_s(host: Host) -> None:
     host.start_user_manager("ubuntu")
     host.write("/home/ubuntu/p.toml", 'version = 1\n[sysctl]\n"net.core.somaxconn" = 4096\n')
