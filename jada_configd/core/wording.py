@@ -13,6 +13,7 @@ from jada_configd.core.model import Absent, Change, Field, Json, Value, pointer
 _SECRET = re.compile(r"token|key|secret|password|authorization|cookie|credential", re.IGNORECASE)
 REDACTED = "<redacted>"
 LARGEST_NUMBER_BITS = 4096  # past some 4,300 digits Python refuses to print one
+MASKED = "/dev/null is a device"  # a link there says that a file sets nothing (sysctl.d(5))
 SEMICOLON = r";\x20"
 # What `process_text` and core/limit_faults.py write; some sentences have the number alone.
 _WHO = re.compile(r"process [0-9]+(?: \(.*?\)(?= has | runs,))?")
@@ -95,6 +96,13 @@ def process_text(pid: int, name: str) -> str:
     `; ` parts a sentence into what is, what was asked and why: no name may begin such a part.
     """
     return f"process {pid} ({escaped(name).replace('; ', SEMICOLON)})"
+
+
+def in_the_way(path: str, problem: str) -> str:
+    """Why a file of ours cannot be read; of a link to /dev/null only that would be named."""
+    if problem != MASKED:
+        return problem
+    return f"{escaped(path)} is a link to /dev/null, which masks it"
 
 
 def impersonal(problem: str) -> str:

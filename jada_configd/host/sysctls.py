@@ -63,14 +63,15 @@ class Sysctls:
         What it does not take, or makes something else of, is told by the next look.
         """
         key, value = action.key, action.value
+        shown = escaped(value) or '""'
         with _Parameter(self._place, key) as parameter:
             if not same(plain(parameter.read()), plain(action.replaces)):
                 raise Stale(f"{escaped(key)} has another value than was looked at")
             try:
                 parameter.write(value)
-                why = f"the kernel did not keep {escaped(value)} for {escaped(key)}"
+                why = f"the kernel did not keep {shown} for {escaped(key)}"
             except OSError as error:
-                why = f"the kernel takes no {escaped(value)} for {escaped(key)}: {_said(error)}"
+                why = f"the kernel takes no {shown} for {escaped(key)}: {_said(error)}"
             text = parameter.read()
         if same(plain(text), plain(value)):
             self._refusals.clear()  # one value may bound another

@@ -16,7 +16,7 @@ from jada_configd.core.plan import Plan
 from jada_configd.core.resources.logins import LOGIN_FILES
 from jada_configd.core.seams import Content, LimitPair, LimitValue, Missing, Reader, Unreadable
 from jada_configd.core.specs import LoginLimits
-from jada_configd.core.wording import count, escaped
+from jada_configd.core.wording import count, escaped, in_the_way
 from jada_configd.formats.limits_conf import Line, parse, render
 from jada_configd.formats.limits_precedence import (
     Accounts,
@@ -68,7 +68,7 @@ class LoginLimitsKind:
         """The domain's lines in our file, and what other files make of them."""
         fact = reader.read_file(spec.path)
         if isinstance(fact, Unreadable):
-            return Observed({}, None, fact.problem)
+            return Observed({}, None, in_the_way(spec.path, fact.problem))
         text = fact.data.decode(errors="replace") if isinstance(fact, Content) else ""
         lines = parse(text)
         if spec.domain in spec.left:

@@ -21,7 +21,7 @@ from jada_configd.core.seams import (
     Unreadable,
 )
 from jada_configd.core.specs import Sysctl
-from jada_configd.core.wording import escaped
+from jada_configd.core.wording import MASKED, escaped, in_the_way
 from jada_configd.formats.sysctl_lines import Line, normal, parse_sysctls, plain, render_sysctls
 from jada_configd.formats.sysctl_precedence import (
     DIRECTORIES,
@@ -34,7 +34,6 @@ from jada_configd.formats.sysctl_precedence import (
 LIVE: Field = ("live",)
 FILE: Field = ("file",)
 BOOT: Field = ("boot",)
-_MASKED = "/dev/null is a device"  # a link there says that a file sets nothing (sysctl.d(5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class SysctlKind:
         file: Content | Missing | None = None
         is_whole = True
         if isinstance(fact, Unreadable):
-            problems.append(fact.problem)
+            problems.append(in_the_way(fact.path, fact.problem))
         elif fact is not None:
             file = fact
             lines = _lines(fact)
@@ -129,7 +128,7 @@ class SysctlKind:
 def _observe_left(spec: Sysctl, fact: FileFact | None) -> Observed:
     """A key that has left the policy: it has to leave our file, and the kernel keeps its value."""
     if isinstance(fact, Unreadable):
-        return Observed({}, None, fact.problem)
+        return Observed({}, None, in_the_way(fact.path, fact.problem))
     if not is_ours(fact, spec.header) or not _of_key(spec, _lines(fact)):
         return Observed({}, Evidence(None, is_whole=True, live=None))
     keeps = "; the running kernel keeps its value" if spec.live else ""
@@ -226,7 +225,7 @@ def _setting_at_boot(
         fact = ours if path == spec.path else reader.read_file(path)
         if isinstance(fact, Content):
             files.append((path, parse_sysctls(_text(fact))))
-        elif isinstance(fact, Unreadable) and fact.problem != _MASKED and path != spec.path:
+        elif isinstance(fact, Unreadable) and fact.problem != MASKED and path != spec.path:
             problems.append(f"{escaped(path)} may set it at the next boot: {fact.problem}")
     return setting_of(normal(spec.key), files), problems
 

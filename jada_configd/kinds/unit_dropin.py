@@ -21,6 +21,7 @@ from jada_configd.core.overriding import overridden
 from jada_configd.core.plan import Plan
 from jada_configd.core.seams import Content, LimitLine, Missing, Reader, UnitFact, Unreadable
 from jada_configd.core.specs import DropIn
+from jada_configd.core.wording import in_the_way
 from jada_configd.formats.key_value import parse_unit, render_drop_in
 
 
@@ -65,7 +66,7 @@ class DropInKind:
         """The lines of our file and, where a service manager is asked, what it has loaded."""
         fact = reader.read_file(spec.path)
         if isinstance(fact, Unreadable):
-            return Observed({}, None, fact.problem)
+            return Observed({}, None, in_the_way(spec.path, fact.problem))
         unit = reader.unit(spec.unit) if spec.managed else None
         fields = _file_fields(fact)
         if not spec.limits:

@@ -147,6 +147,15 @@ def test_what_the_kernel_does_not_take_is_told_by_the_next_look(
     assert kernel.writes == 1
 
 
+def test_an_empty_value_that_is_refused_can_be_seen(
+    monkeypatch: pytest.MonkeyPatch, kernel: Kernel
+) -> None:
+    say(monkeypatch, kernel, errno.EINVAL)
+    kernel.sysctls.set(SetSysctl(KEY, "", "4096"))
+    why = f'the kernel takes no "" for {KEY}: Invalid argument'
+    assert kernel.sysctls.look(KEY).refused == ("", why)
+
+
 def test_a_refusal_stands_until_the_value_changes(
     monkeypatch: pytest.MonkeyPatch, kernel: Kernel
 ) -> None:

@@ -202,6 +202,8 @@ def test_what_is_no_file_is_left_alone(host: FakeHost) -> None:
     host.blocked[LOGIN_FILE] = f"{LOGIN_FILE} is a FIFO"
     observed, _, plan = look(host)["ubuntu"]
     assert (observed.problem, observed.evidence) == (f"{LOGIN_FILE} is a FIFO", None)
+    host.blocked[LOGIN_FILE] = "/dev/null is a device"
+    assert look(host)["ubuntu"][0].problem == f"{LOGIN_FILE} is a link to /dev/null, which masks it"
     assert plan.actions == ()
 
 

@@ -178,7 +178,7 @@ def test_where_our_own_file_is_masked_the_kernel_is_held_all_the_same(host: Fake
     host.blocked[SYSCTL_FILE] = "/dev/null is a device"
     host.sysctls["fs.nr_open"] = "5\n"
     observed, _, plan = look(host, found(host, BOTH)["fs.nr_open"])
-    assert observed.problem == "/dev/null is a device"
+    assert observed.problem == f"{SYSCTL_FILE} is a link to /dev/null, which masks it"
     assert plan.actions == (SetSysctl("fs.nr_open", "1048576", "5\n"),)
 
 

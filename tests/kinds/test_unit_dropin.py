@@ -165,6 +165,8 @@ def test_what_cannot_be_read_is_left_to_somebody_else(host: FakeHost) -> None:
     observed, drift, plan = look(host)
     assert drift.problem == f"{PATH} is a directory"
     assert observed.evidence is None
+    host.blocked[PATH] = "/dev/null is a device"
+    assert look(host)[1].problem == f"{PATH} is a link to /dev/null, which masks it"
     assert plan.actions == ()
 
 
