@@ -23,9 +23,7 @@ def validate(options: argparse.Namespace) -> int:
     status = VALID
     for path in named or [where.policy]:
         try:
-            # A named file may be meant for --user; what `~/` stands for is then known here.
-            home = home_directory(os.environ) if named else where.home
-            policy = load(path, fragments=not named, home=home)
+            policy = _named(path, where) if named else load(path, fragments=True, home=where.home)
         except PolicyError as error:
             complain(*error.messages)
             status = INVALID
@@ -35,6 +33,23 @@ def validate(options: argparse.Namespace) -> int:
         complain(*policy.warnings)
         print(f"{escaped(path)}: valid, {policy.revision}")
     return status
+
+
+def _named(path: str, where: Directories) -> Policy:
+    """A file on its own: the host's policy, or else one that is meant for --user.
+
+    Where it is neither, what is told is what keeps it from being the one that it is nearer to.
+    """
+    try:
+        return load(path, fragments=False, home=where.home)
+    except PolicyError as error:
+        if where.user:
+            raise
+        told = error
+    try:
+        return load(path, fragments=False, home=home_directory(os.environ))
+    except PolicyError as error:
+        raise told if len(told.messages) <= len(error.messages) else error from None
 
 
 def _advised(policy: Policy, where: Directories) -> Policy:
