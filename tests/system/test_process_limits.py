@@ -380,6 +380,9 @@ def test_a_number_put_in_by_hand_that_nobody_gets_is_told_beside_what_the_proces
 ) -> None:
     host = family.host
     daemon.reload("version = 1\n")
+    # systemctl waits for the signal alone; our drop-in counts till it has been taken away.
+    loaded = "DropInPaths"
+    holds(lambda: not host.show("family.service", loaded)[loaded], within=10)
     path = "/etc/systemd/system/family.service.d/override.conf"
     host.write(path, "[Service]\nLimitNOFILE=2147483646\n")
     host.write("/root/other.toml", policy())
