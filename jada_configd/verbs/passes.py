@@ -97,6 +97,8 @@ def _enforced(policy: Policy) -> Policy:
         mode="enforce",
         settings=tuple(dataclasses.replace(each, mode="enforce") for each in policy.settings),
         services=tuple(dataclasses.replace(each, mode="enforce") for each in policy.services),
+        logins=tuple(dataclasses.replace(each, mode="enforce") for each in policy.logins),
+        sysctls=tuple(dataclasses.replace(each, mode="enforce") for each in policy.sysctls),
     )
 
 

@@ -92,9 +92,13 @@ def test_what_will_be_done_is_shown_and_then_said_step_by_step(
         f"{lines('wrote', ('/etc/jada-configd/policy.toml', *PUT))}"
         "enabled jada-configd.service\n"
     )
-    (command, *_) = this_environment(user=False).command
+    environment = this_environment(user=False)
+    (command, *_) = environment.command
+    place = environment.short_lived  # of this checkout
+    gone = f"{command} stands in {place}, which a boot or a cleaner empties; the service would be "
     assert one_line(said.err) == (
-        f"There is no {command} in {root} yet; jada-configd.service runs that."
+        (f"{gone}gone with it " if place else "")
+        + f"There is no {command} in {root} yet; jada-configd.service runs that."
     )
     assert files(root) == {"/etc/jada-configd/policy.toml", *PUT, WANTS}
     assert not (root / "home/ubuntu/.claude/settings.json").exists()

@@ -102,6 +102,21 @@ def test_what_is_only_observed_is_corrected_by_enforce_alone(tree: Path, said: S
     assert json.loads((tree / SETTINGS).read_text())["model"] == "claude-sonnet-4-6"
 
 
+def test_enforce_holds_every_kind(tree: Path, said: Said) -> None:
+    (tree / "etc/jada-configd/policy.toml").write_text(
+        f'{OBSERVING}\n[login.ubuntu]\nlimits.nofile = 1024\n'
+        '[sysctl]\n"net.core.somaxconn" = 4096\n'
+        '[service."jada-agent.service".limits]\nnofile = 1024\n'
+    )
+    assert said("apply")[0] == 2
+    assert not (tree / "etc/security").exists()
+    assert said("apply", "--enforce")[0] == 0
+    assert "nofile 1024" in (tree / "etc/security/limits.d/zz-jada-configd.conf").read_text()
+    assert "4096" in (tree / "etc/sysctl.d/zz-jada-configd.conf").read_text()
+    drop_in = tree / "etc/systemd/system/jada-agent.service.d/zz-jada-configd.conf"
+    assert "LimitNOFILE=1024" in drop_in.read_text()
+
+
 def test_no_command_is_named_where_none_would_help(tree: Path, said: Said) -> None:
     (tree / SETTINGS).unlink()
     (tree / SETTINGS).mkdir()

@@ -201,6 +201,8 @@ class Host(Files):
         """Have the user's own service manager run, as after a login, for `systemctl --user`."""
         self.run(["loginctl", "enable-linger", user])
         self.run(["systemctl", "start", f"user@{self.account(user).uid}.service"])
+        # Its bus starts when it is first asked, which takes a while where much else runs.
+        self.run(["busctl", "--user", "--quiet", "list"], user=user)
 
     def show(self, unit: str, *names: str) -> dict[str, str]:
         """Properties of a unit, as `systemctl show` tells them."""
