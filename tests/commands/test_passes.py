@@ -104,7 +104,7 @@ def test_what_is_only_observed_is_corrected_by_enforce_alone(tree: Path, said: S
 
 def test_enforce_holds_every_kind(tree: Path, said: Said) -> None:
     (tree / "etc/jada-configd/policy.toml").write_text(
-        f'{OBSERVING}\n[login.ubuntu]\nlimits.nofile = 1024\n'
+        f"{OBSERVING}\n[login.ubuntu]\nlimits.nofile = 1024\n"
         '[sysctl]\n"net.core.somaxconn" = 4096\n'
         '[service."jada-agent.service".limits]\nnofile = 1024\n'
     )
