@@ -2,7 +2,7 @@
 # units, users or homes; only root's `make` installs packages that are missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit system bench clean ready packages venv
+.PHONY: help demo test lint unit system bench clean ready packages promtool venv
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
@@ -31,7 +31,7 @@ lint: venv
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports --no-logo
 
-unit: venv
+unit: venv promtool
 	$(PYTEST) --ignore=tests/system $(ARGS)
 
 system: ready
@@ -47,10 +47,13 @@ clean:
 
 # An ordinary user goes on without the packages: the parts that need them need root as well, and
 # say so when they are skipped.
-ready: venv packages
+ready: venv packages promtool
 
 packages:
 	@tests/setup packages || [ "$$(id -u)" != 0 ]
+
+promtool: venv
+	@tests/setup promtool || [ "$$(id -u)" != 0 ]
 
 venv:
 	@tests/setup venv
