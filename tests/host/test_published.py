@@ -163,6 +163,6 @@ def test_a_directory_that_is_not_there_is_not_made(stage: Stage, publisher: Publ
 def test_a_name_that_no_file_can_have_leaves_nothing_behind(
     stage: Stage, publisher: Publisher
 ) -> None:
-    with pytest.raises(HostError, match="File name too long"):
+    with pytest.raises(HostError, match="has a name that is too long"):
         publisher.put(f"{WAY}/{'n' * 300}.prom", OURS)
     assert names(stage) == []
