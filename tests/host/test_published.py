@@ -58,6 +58,7 @@ def test_it_is_replaced_in_one_step_and_leaves_nothing_beside_it(
         assert reader.read() == OURS
     assert names(stage) == ["jada_configd.prom"]
     assert publisher.stands(FILE)
+    assert publisher.trouble(FILE) is None
     publisher.remove(FILE)
     assert not publisher.stands(FILE)
     publisher.remove(FILE)
@@ -95,6 +96,7 @@ def test_what_is_not_ours_is_left_alone(
     furnish: Callable[[Stage], None], stage: Stage, publisher: Publisher
 ) -> None:
     furnish(stage)
+    assert publisher.trouble(FILE) == f"{FILE} is not ours; it is left alone"
     before = stage.real(FILE).lstat()
     with pytest.raises(Refused, match="is not ours; it is left alone"):
         publisher.put(FILE, OURS)

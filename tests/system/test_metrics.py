@@ -1,5 +1,6 @@
 """The metrics of the installed service, where Debian's node_exporter looks for them."""
 
+import json
 import re
 
 import pytest
@@ -136,6 +137,22 @@ def test_what_is_in_the_way_is_told_and_keeps_nothing_from_being_corrected(
     furnished.sh(mend)
     daemon.settles(within=40)
     assert value(furnished, 'state{state="in-sync"}') == 1
+
+
+def test_doctor_says_what_keeps_metrics_from_being_written(daemon: Daemon) -> None:
+    host = daemon.host
+
+    def said() -> list[tuple[str, str]]:
+        plain = json.loads(host.run(["jada-configd", "doctor", "--json"], check=False).stdout)
+        found = [each for each in plain["findings"] if each["check"] == "directories"]
+        return [(each["says"], each["remedy"]) for each in found if each["status"] != "ok"]
+
+    assert said() == []
+    host.sh(f"chmod 777 {WAY}")
+    refused = f"others can write to {WAY}; chmod go-w makes it safe"
+    assert said() == [(refused, f"ls -ld {WAY}  # whose it has to be: ours")]
+    host.sh(f"rm -r {WAY}")
+    assert said() == [(f"{WAY} does not exist", f"install --directory {WAY}")]
 
 
 def test_a_file_that_somebody_removed_comes_back(daemon: Daemon) -> None:

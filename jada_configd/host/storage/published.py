@@ -40,19 +40,19 @@ class Publisher:
         Nothing is synced: what it says means nothing after a crash of the machine.
         """
         name = components(path)[-1]
+        with self._place(path) as directory:
+            if self._swept != path:
+                private.sweep(directory.descriptor, name)
+                self._swept = path
+            private.write(directory.descriptor, name, content, sync=False, mode=FILE_MODE)
+
+    def trouble(self, path: str) -> str | None:
+        """Why nothing would be put there, whatever permissions say; None where something would."""
         try:
-            with self._directory(path) as directory:
-                if not _is_ours_or_nothing(directory, name):
-                    raise Refused(f"{escaped(path)} is not ours; it is left alone")
-                if self._swept != path:
-                    private.sweep(directory.descriptor, name)
-                    self._swept = path
-                private.write(directory.descriptor, name, content, sync=False, mode=FILE_MODE)
-        except Nowhere as nowhere:
-            missing = escaped(nowhere.at.below(nowhere.rest[0]))
-            raise HostError(f"{missing} does not exist") from None
-        except OSError as error:
-            raise complaint(error, path) from error
+            with self._place(path):
+                return None
+        except HostError as error:
+            return str(error)
 
     def remove(self, path: str) -> None:
         """Remove the file, where it is one of ours; raises `HostError`.
@@ -71,6 +71,20 @@ class Publisher:
     def stands(self, path: str) -> bool:
         """Whether there is such a file."""
         return os.path.lexists(self._root.rstrip("/") + path)
+
+    @contextmanager
+    def _place(self, path: str) -> Iterator[Directory]:
+        """The directory, where the file may be put into it; raises `HostError`."""
+        try:
+            with self._directory(path) as directory:
+                if not _is_ours_or_nothing(directory, components(path)[-1]):
+                    raise Refused(f"{escaped(path)} is not ours; it is left alone")
+                yield directory
+        except Nowhere as nowhere:
+            missing = escaped(nowhere.at.below(nowhere.rest[0]))
+            raise HostError(f"{missing} does not exist") from None
+        except OSError as error:
+            raise complaint(error, path) from error
 
     @contextmanager
     def _directory(self, path: str) -> Iterator[Directory]:
