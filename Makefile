@@ -2,7 +2,7 @@
 # units, users or homes; only root's `make` installs packages that are missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit system bench clean ready packages venv
+.PHONY: help demo test lint unit system bench clean ready packages promtool venv
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
@@ -22,7 +22,7 @@ help:
 demo: ready
 	@$(PYTHON) -m demo
 
-test: ready lint
+test: ready promtool lint
 	$(PYTEST) $(ARGS)
 
 lint: venv
@@ -31,10 +31,10 @@ lint: venv
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports --no-logo
 
-unit: venv
+unit: venv promtool
 	$(PYTEST) --ignore=tests/system $(ARGS)
 
-system: ready
+system: ready promtool
 	$(PYTEST) tests/system $(ARGS)
 
 bench: ready
@@ -51,6 +51,10 @@ ready: venv packages
 
 packages:
 	@tests/setup packages || [ "$$(id -u)" != 0 ]
+
+# Without it all goes on, and the tests that need it say so.
+promtool: venv
+	@tests/setup promtool || true
 
 venv:
 	@tests/setup venv

@@ -191,14 +191,16 @@ class Daemon:
         if self._told_of_trouble:  # what could not be kept is tried again
             self._assembly.save()
         board = self._loop.board
-        state, why = overall(self._loop.reports(), self._all_troubles())
+        troubles = self._all_troubles()
+        state, why = overall(self._loop.reports(), troubles)
         jobs = self._loop.jobs.under_way()
         if state == "in-sync" and jobs:
             state, why = "correcting", f"{jobs[0]} is under way"
         if self._state_since[0] != state:
             self._state_since = (state, clock())
         line = board.line(state, why)
-        self._told.handle(Standing(state, line, self._snapshot(state, why)))
+        textfile = self._policy.policy.textfile if self._policy.policy else None
+        self._told.handle(Standing(state, line, self._snapshot(state, why), textfile))
         ended_ns = time.monotonic_ns()
         self._tell_not_before_ns = ended_ns + TELL_SHARE * (ended_ns - began_ns)
         if self._assembly.troubles() or self._troubles():
@@ -207,6 +209,8 @@ class Daemon:
             self._told_of_trouble += 1
         else:
             self._told_of_trouble = 0
+            if troubles != self._all_troubles():  # it was over only when it had been told
+                self._tell_ns = self._tell_not_before_ns
 
     def _troubles(self) -> tuple[str, ...]:
         return (*self._upkeep.instance.troubles(), *self._told.troubles())

@@ -1,7 +1,7 @@
 """What a daemon stands on, looked after at each beat: somebody may clean it up under the daemon.
 
-That is its locks, its state directory, and the file in which it says how things stand; and the view
-that it has of mounts, which may be outdated.
+That is its locks, its state directory, and the files in which it says how things stand; and the
+view that it has of mounts, which may be outdated.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Memory(Protocol):
 
 
 class Shown(Protocol):
-    """The file in which a daemon says how things stand."""
+    """A file in which a daemon says how things stand."""
 
     def stands(self) -> bool:
         """Whether it is there."""
@@ -47,14 +47,15 @@ class Upkeep:
 
     instance: Instance
     memory: Memory
-    shown: Shown
+    shown: tuple[Shown, ...]
     view: View | None = None
 
     def look(self) -> tuple[bool, bool]:
         """Whether all has to be looked at again, to be remembered; whether all has to be told."""
         self.instance.keep()
         lost = self.memory.renew()
-        return lost, lost or bool(self.instance.troubles()) or not self.shown.stands()
+        shown = all(each.stands() for each in self.shown)
+        return lost, lost or bool(self.instance.troubles()) or not shown
 
     def outdated(self) -> str | None:
         """Why the daemon has to be started anew, or None."""

@@ -41,4 +41,4 @@ def test_an_ordinary_user_is_given_the_exact_command(bare_path: Path) -> None:
 def test_a_subcommand_that_is_none_says_which_there_are() -> None:
     done = subprocess.run([CHECKOUT / "tests/setup"], capture_output=True, text=True, check=False)
     assert done.returncode == 64
-    assert done.stderr == "usage: tests/setup packages|venv\n"
+    assert done.stderr == "usage: tests/setup packages|venv|promtool\n"

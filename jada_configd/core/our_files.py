@@ -21,6 +21,11 @@ def header(policy: Policy) -> str:
     return f"{_BEGINNING}{policy.path}; what is changed here is put right again."
 
 
+def snapshot_header(policy_path: str) -> str:
+    """The comment of a file that is written anew now and then, whatever stands in it."""
+    return f"{_BEGINNING}{policy_path}; it is replaced whenever something has happened."
+
+
 def header_field(text: str) -> Mapping[Field, Value]:
     """The comment in the first line, where there is one."""
     first = text.partition("\n")[0]
@@ -34,7 +39,12 @@ def is_ours(fact: FileFact | None, header: str) -> TypeGuard[Content]:
 
 def is_any_of_ours(fact: FileFact) -> TypeGuard[Content]:
     """Whether a file was written because of this policy or another one."""
-    return isinstance(fact, Content) and fact.data.startswith(f"# {_BEGINNING}".encode())
+    return isinstance(fact, Content) and begins_as_ours(fact.data)
+
+
+def begins_as_ours(data: bytes) -> bool:
+    """Whether content, or the beginning of it, was written because of some policy."""
+    return data.startswith(f"# {_BEGINNING}".encode())
 
 
 def put(path: str, content: bytes | None, fact: Content | Missing) -> tuple[Action, ...]:

@@ -79,11 +79,15 @@ class PolicyRejected:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand after a turn of the loop: a word, a line, and all of it as plain JSON."""
+    """How things stand after a turn of the loop: a word, a line, and all of it as plain JSON.
+
+    `textfile` is where the policy in force has the metrics written, None: nowhere.
+    """
 
     state: str
     line: str
     snapshot: Mapping[str, Any]
+    textfile: str | None = None
 
 
 Event: TypeAlias = Reconciled | ServiceApplied | PolicyLoaded | PolicyRejected | Standing

@@ -88,6 +88,7 @@ class Policy:
     bypasses: tuple[tuple[str, str], ...] = ()  # unit, and where what may stop it is held
     sysctls: tuple[SysctlSpec, ...] = ()
     logins: tuple[LoginSpec, ...] = ()
+    textfile: str | None = None  # where metrics are written
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Policy":
@@ -104,6 +105,7 @@ class Policy:
             bypasses=tuple((unit, place) for unit, place in plain["bypasses"]),
             sysctls=tuple(SysctlSpec(**entry) for entry in plain["sysctls"]),
             logins=tuple(_login(entry) for entry in plain["logins"]),
+            textfile=plain["textfile"],
         )
 
 

@@ -9,6 +9,7 @@ from jada_configd.core.survey import FileLook, PlaceLook, Unknown
 from jada_configd.core.wording import count, escaped
 from jada_configd.diagnosis.findings import Finding, ok, problem, unknown, warning
 
+METRICS: Final = "metrics"  # of a place, its purpose
 _LEAST_BYTES: Final = 4 << 20  # a policy, a ledger, a settings file and its evidence
 _FEW_BYTES: Final = 64 << 20  # what evidence alone may come to (host/storage/state.py)
 _LEAST_INODES: Final = 16
@@ -112,9 +113,10 @@ def _place(check: str, purpose: str, look: PlaceLook) -> Iterator[Finding]:
     point = _quoted(look.mount.point)
     fixed = next(iter(look.immutable or look.append_only), None)
     if look.problem is not None:
-        yield problem(
-            check, look.problem, f"ls -ld {_quoted(look.path)}  # whose it has to be: ours"
-        )
+        remedy = f"ls -ld {_quoted(look.path)}  # whose it has to be: ours"
+        if purpose == METRICS and look.there != look.path:  # no other is left to others to make
+            remedy = f"install --directory {_quoted(look.path)}"
+        yield problem(check, look.problem, remedy)
     elif look.mount.user:
         if check != "settings":  # there the file itself is refused, and says so
             says = f"{name} is on a mount that uid {look.mount.user} has made"

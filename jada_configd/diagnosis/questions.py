@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +17,13 @@ from jada_configd.core.survey import (
     Mount,
 )
 from jada_configd.diagnosis.answers import Around, Asked, Managed, units_of
-from jada_configd.diagnosis.places import Place
+from jada_configd.diagnosis.places import METRICS, Place
 from jada_configd.diagnosis.policies import PolicyLook
 from jada_configd.errors import HostError, PolicyError
 from jada_configd.holdings import Holdings
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.processes.ceilings import ceiling
+from jada_configd.host.storage.published import Publisher
 from jada_configd.host.survey import manager_looks, place_looks, process_looks, surroundings
 from jada_configd.host.survey.daemon_look import daemon_look
 from jada_configd.host.survey.patience import Note
@@ -127,7 +129,22 @@ def own_places(
         if look.there not in seen:  # a drop-in directory that is not there yet is made in another
             found.append(Place(purpose, look))
         seen.add(look.there)
+    if policy is not None and policy.textfile is not None:
+        found.append(_metrics_place(where.root, policy.textfile, table, daemon, at))
     return tuple(found)
+
+
+def _metrics_place(
+    root: str, textfile: str, table: Sequence[Mount], daemon: int, at: Note
+) -> Place:
+    """Where the policy has metrics written: a directory of others, trusted or not."""
+    path = root.rstrip("/") + textfile
+    directory = path.rpartition("/")[0] or "/"
+    at(directory)
+    look = place_looks.place_look(directory, [path], table, daemon)
+    if look.mount.user is None:
+        look = replace(look, problem=Publisher(root).trouble(textfile))
+    return Place(METRICS, look)
 
 
 def _written_to(asked: Asked, policy: Policy) -> dict[str, tuple[str, list[str]]]:

@@ -125,7 +125,12 @@ def put(change: Pending, files: Files) -> None:
 def held_files(where: Directories, files: Files) -> list[str]:
     """The files that the daemon has written because of a policy, known by their header."""
     paths = [*files.glob(f"{where.units}/*.d/{DROP_IN}"), *([] if where.user else _ELSEWHERE)]
-    return [path for path in paths if is_any_of_ours(files.read_file(path))]
+    return of_ours(paths, files)
+
+
+def of_ours(paths: Iterable[str | None], files: Files) -> list[str]:
+    """Those of some paths at which a file of ours stands."""
+    return [path for path in paths if path and is_any_of_ours(files.read_file(path))]
 
 
 def present_files(where: Directories, files: Files) -> list[str]:

@@ -42,7 +42,8 @@ def needs(policy: Policy, earlier: Collection[str], *, user: bool) -> Needs:
     units = {spec.unit for spec in policy.services}
     units.update(unit for spec in policy.settings for unit in spec.services)
     before = sorted(units - {UNIT} - set(earlier))
-    places = set() if user else {place for spec in policy.settings if (place := _closed(spec.path))}
+    paths = [*(spec.path for spec in policy.settings), policy.textfile or ""]
+    places = set() if user else {place for path in paths if (place := _closed(path))}
     return Needs(tuple(before), tuple(sorted(places)))
 
 
@@ -57,7 +58,7 @@ def policy_text(policy_path: str, wanted: Needs) -> str:
         *(f"Before={unit}" for unit in wanted.before),
     ]
     if wanted.writable:
-        lines += ["", "[Service]", "# The policy holds files there."]
+        lines += ["", "[Service]", "# The policy holds files there, or has metrics written."]
         lines += [f"ReadWritePaths={word('-' + place)}" for place in wanted.writable]
     return "\n".join(lines) + "\n"
 

@@ -146,8 +146,8 @@ def _model(level: Keys) -> type[BaseModel] | None:
     match level:
         case ():
             return models.Policy
-        case ("daemon",):
-            return models.Daemon
+        case ("daemon" | "metrics" as table,):
+            return models.Daemon if table == "daemon" else models.Metrics
         case ("settings", _):
             return models.Settings
         case ("service" | "login" as table, _):

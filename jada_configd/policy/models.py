@@ -19,6 +19,10 @@ def _path(text: str, info: ValidationInfo) -> str:
     return values.settings_path(text, (info.context or {}).get("home"))
 
 
+def _textfile(text: str, info: ValidationInfo) -> str:
+    return values.textfile_path(text, (info.context or {}).get("home"))
+
+
 def _sweep(text: str) -> str:
     values.sweep(text)
     return text
@@ -56,6 +60,11 @@ SettingsPath = Annotated[
     str,
     AfterValidator(_path),
     WithJsonSchema({"type": "string", "pattern": "^(/|~/)(?!.*\\*\\*)(?!.*//).*[^/]$"}),
+]
+TextfilePath = Annotated[
+    str,
+    AfterValidator(_textfile),
+    WithJsonSchema({"type": "string", "pattern": r"^(/|~/)(?!.*//)[^*?\[]*[^*?\[/]\.prom$"}),
 ]
 
 
@@ -156,6 +165,21 @@ class Service(Table):
     )
 
 
+class Metrics(Table):
+    """Where the daemon's metrics are written for Prometheus."""
+
+    textfile: TextfilePath = Field(
+        description="A file for the textfile collector of node_exporter, such as "
+        f'"{values.TEXTFILE}". Its directory must exist, and nobody else may be able to write in '
+        "it. A leading `~/` is the user's home under --user.",
+    )
+
+
+def _none(description: str) -> Any:  # noqa: ANN401 - as Field is
+    """A table that may be left out, and must be whole where it is not."""
+    return Field(None, description=description, json_schema_extra=without_default)
+
+
 class Policy(Table):
     """What must hold on a host, and who takes it up: the policy language of jada-configd."""
 
@@ -181,6 +205,7 @@ class Policy(Table):
         description='Kernel parameters by their key in quotes: "fs.nr_open" or "fs/nr_open".',
         json_schema_extra=sysctls.SCHEMA,
     )
+    metrics: Metrics = _none("Metrics of the daemon, for Prometheus. Default: none.")
 
 
 _HELD = {

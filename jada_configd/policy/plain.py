@@ -26,6 +26,7 @@ def plain(policy: models.Policy, entries: Sequence[Entry], documents: Documents)
         "services": _services(policy, settings, documents),
         "sysctls": plain_sysctls(documents.tree, policy.daemon.mode, documents),
         "logins": _logins(policy, documents),
+        "textfile": policy.metrics.textfile if "metrics" in policy.model_fields_set else None,
     }
 
 

@@ -48,6 +48,7 @@ def validate(texts: Sequence[tuple[str, str]], home: str | None) -> dict[str, An
         found += _shared_faults(same_path, documents)
     found += sysctl_faults(documents.tree, documents)
     found += login_faults(documents.tree, home)
+    found += _textfile_faults(documents, by_path, home)
     found += _overlap_faults({each[0].path: each for each in by_path if each[0].path}, documents)
     if found or policy is None:
         raise PolicyError(_messages(found, documents))
@@ -113,6 +114,17 @@ def _shared_faults(entries: Sequence[Entry], documents: Documents) -> Iterator[F
                 keys = (*first_entry.keys, name)
                 what = f"differs from {dotted(keys)} ({documents.origin(keys)}), for the same file"
                 yield Fault((*entry.keys, name), what)
+
+
+def _textfile_faults(
+    documents: Documents, by_path: Sequence[Sequence[Entry]], home: str | None
+) -> Iterator[Fault]:
+    """A file cannot be both a settings file and the metrics'."""
+    path = _path(documents.value(("metrics", "textfile")), home)
+    for same_path in by_path:
+        if path and same_path[0].path == path:
+            what = f"is held as a settings file too, by {dotted(same_path[0].keys)}"
+            yield Fault(("metrics", "textfile"), what)
 
 
 def _overlap_faults(

@@ -17,10 +17,12 @@ from jada_configd.policy.places import Keys
 NOFILE_MOST: Final = 2147483584  # sysctl_nr_open_max, fs/file.c: INT_MAX rounded down to 64
 LONGEST_PATH: Final = 4095  # PATH_MAX less its final NUL
 LONGEST_NAME: Final = 255  # NAME_MAX; a unit name's too (systemd.unit(5))
+TEXTFILE: Final = "/var/lib/prometheus/node-exporter/jada_configd.prom"  # Debian's directory
 SUFFIX_MISSING: Final = "must end in .service"
 SWEEP_LEAST: Final = 1.0  # seconds
 SWEEP_MOST: Final = 86400.0
 
+_SETTINGS: Final = "/home/ubuntu/.claude/settings.json"
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
 _PERCENT = re.compile(r"([1-9][0-9]?|100)%")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -53,12 +55,12 @@ def share(text: str) -> float:
     return int(match[1]) / 100
 
 
-def settings_path(text: str, home: str | None) -> str:
+def settings_path(text: str, home: str | None, example: str = _SETTINGS) -> str:
     """An absolute, normal path or glob(7) pattern; `~/` is `home`, where that is given."""
     if text.startswith("~"):
         text = _at_home(text, home)
     if not text.startswith("/"):
-        raise ValueError('must be an absolute path, such as "/home/ubuntu/.claude/settings.json"')
+        raise ValueError(f'must be an absolute path, such as "{example}"')
     if "\0" in text:
         raise ValueError("must not hold a NUL character")
     if len(text.encode(errors="surrogateescape")) > LONGEST_PATH:
@@ -67,6 +69,16 @@ def settings_path(text: str, home: str | None) -> str:
         raise ValueError("must name a file; it ends with a slash")
     for component in text[1:].split("/"):
         _check_component(component)
+    return text
+
+
+def textfile_path(text: str, home: str | None) -> str:
+    """Where the metrics are written: one file, of a name that node_exporter looks for."""
+    text = settings_path(text, home, TEXTFILE)
+    if is_pattern(text):
+        raise ValueError("must be one file, without wildcards")
+    if not text.endswith(".prom"):
+        raise ValueError("must end in .prom: node_exporter reads no other file")
     return text
 
 

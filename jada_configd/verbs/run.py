@@ -9,16 +9,18 @@ from jada_configd.errors import Busy, HostError
 from jada_configd.host.directories import NEEDS_ROOT, Directories, directories
 from jada_configd.host.filesystem.mount_view import MountView
 from jada_configd.host.storage.instance import Instance
+from jada_configd.host.storage.published import Publisher
 from jada_configd.policy import child
 from jada_configd.sinks import FanOut
 from jada_configd.sinks.journal import Journal
+from jada_configd.sinks.metrics import Metrics
 from jada_configd.sinks.records import Records
 from jada_configd.sinks.sd_notify import Notifier
 from jada_configd.sinks.standing import StatusLine
 from jada_configd.sinks.status_file import StatusFile
 from jada_configd.upkeep import Upkeep
 from jada_configd.verbs.output import complain
-from jada_configd.verbs.sources import DiskPolicy
+from jada_configd.verbs.sources import DiskPolicy, kept_textfile
 
 FAILURE = 1
 # Imported now, and used when a policy is loaded anew: its file may be another by then, or none.
@@ -33,13 +35,14 @@ def run(options: argparse.Namespace) -> int:
         # The lock's file stands in the run-time directory, which is made and checked with it.
         with _instance(where) as instance:
             notifier, status = Notifier(), StatusFile(where.status)
-            told = FanOut((status, StatusLine(notifier), Records(Journal().send)))
+            metrics = Metrics(Publisher(where.root), kept_textfile(where))
+            told = FanOut((status, StatusLine(notifier), Records(Journal().send), metrics))
             assembly = assemble(where, told.handle, daemon=True)
             source = DiskPolicy(options, where, assembly.memory)
             try:
                 # Our unit is started anew whenever it ends; a daemon in the foreground is not.
                 view = MountView() if os.environ.get("NOTIFY_SOCKET") else None
-                upkeep = Upkeep(instance, assembly.memory, status, view)
+                upkeep = Upkeep(instance, assembly.memory, (status, metrics), view)
                 daemon = Daemon(assembly, source, notifier, told, upkeep)
                 code = daemon.run()
                 if daemon.ends_because is not None:

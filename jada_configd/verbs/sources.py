@@ -100,6 +100,13 @@ def load(options: argparse.Namespace, where: Directories) -> Policy:
     return _fitted(Policy.from_plain(plain), where)
 
 
+def kept_textfile(where: Directories) -> str | None:
+    """Where the last daemon wrote its metrics, by the policy that it kept."""
+    plain = Memory(where.state, create=False).policy()
+    found = plain.get("textfile") if plain else None
+    return found if isinstance(found, str) else None
+
+
 def _fitted(policy: Policy, where: Directories) -> Policy:
     """The policy as the tree needs it that is worked on; raises `PolicyError` where none is.
 

@@ -13,6 +13,7 @@ from jada_configd.installation.manager import START_SECONDS
 from jada_configd.installation.site import Site
 from jada_configd.installation.state import purge
 from jada_configd.installation.units import UNIT
+from jada_configd.verbs.sources import kept_textfile
 from jada_configd.verbs.steps import DONE, FAILURE, agreed, guarded, told, update_catalogue
 
 
@@ -24,19 +25,20 @@ def uninstall(options: argparse.Namespace) -> int:
 def _uninstall(options: argparse.Namespace, here: Site) -> int:
     own = placements.present_files(here.where, here.files)
     held = placements.held_files(here.where, here.files)
+    told_in = placements.of_ours([kept_textfile(here.where)], here.files)
     enabled = f"{here.where.units}/{UNIT}" in own
     # Without its unit file systemctl may not know what to disable.
     left = [] if enabled else links(here.where, here.files)
     loaded = here.manager.runs and here.manager.knows_unit()
     state = here.inside(here.where.state)
     purged = options.purge and os.path.lexists(here.where.state)
-    if not (own or held or left or loaded or purged):
+    if not (own or held or told_in or left or loaded or purged):
         print("jada-configd is not installed here.")
         return DONE
     print("This will")
     if loaded:
         print(f"  stop and disable {UNIT}")
-    for path in (*left, *own, *held):
+    for path in (*left, *own, *held, *told_in):
         print(f"  remove {escaped(path)}")
     if purged:
         print(f"  remove {escaped(state)}, with evidence and last good contents")
@@ -44,7 +46,7 @@ def _uninstall(options: argparse.Namespace, here: Site) -> int:
         return FAILURE
     with told("uninstall"):
         _stop(here, loaded=loaded, enabled=enabled)
-        _remove(here, left, (*own, *held))
+        _remove(here, left, (*own, *held, *told_in))
         if any(path.endswith(".catalog") for path in own):
             update_catalogue(here)
         if here.manager.runs:

@@ -50,6 +50,9 @@ def test_every_event_of_the_journal_is_named(event: str) -> None:
     assert event in shipped(COMMAND).partition("JADA_EVENT")[2].partition("JADA_RESOURCE")[0]
 
 
+TABLES = {"settings", "service", "daemon", "login", "sysctl", "metrics"}
+
+
 def keys() -> Iterator[str]:
     made = schema()
     for table in (made, *(made["$defs"][name] for name in made["$defs"])):
@@ -58,7 +61,7 @@ def keys() -> Iterator[str]:
 
 @pytest.mark.parametrize(
     "key",
-    sorted(set(keys()) - {"soft", "hard", "settings", "service", "daemon", "login", "sysctl"}),
+    sorted(set(keys()) - {"soft", "hard", *TABLES}),
 )
 def test_every_key_of_the_policy_is_described(key: str) -> None:
     if key in {"limits", "usage"}:

@@ -4,6 +4,7 @@ import configparser
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,11 @@ class TestWhatDependsOnThePolicy:
     )
     def test_may_write_where_the_policy_has_files(self, path: str, opened: tuple[str, ...]) -> None:
         assert needs(policy(settings(path)), (), user=False).writable == opened
+
+    def test_may_write_where_the_policy_has_metrics(self) -> None:
+        held = replace(policy(), textfile="/usr/local/metrics/a.prom")
+        assert needs(held, (), user=False).writable == ("/usr/local/metrics",)
+        assert needs(held, (), user=True).writable == ()
 
     def test_of_a_user_opens_nothing(self) -> None:
         held = policy(settings("/usr/local/share/settings.json"))

@@ -21,6 +21,7 @@ from jada_configd.host.filesystem.walk import Directory, Nowhere, Walk, componen
 
 _OTHERS: Final = 0o077
 _ON_THE_WAY: Final = 0o755
+_MODE: Final = 0o600
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MORE: Final = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -105,15 +106,17 @@ def read(directory: int, name: str) -> bytes | None:
         return file.read()
 
 
-def write(directory: int, name: str, content: bytes, *, sync: bool) -> None:
-    """Replace a file in one step, 0600; raises OSError.
+def write(directory: int, name: str, content: bytes, *, sync: bool, mode: int = _MODE) -> None:
+    """Replace a file in one step; raises OSError.
 
     `sync`: it is to survive a crash of the machine, its name too.
     """
     new = temporary_name(name)
-    descriptor = os.open(new, _NEW, 0o600, dir_fd=directory)
+    descriptor = os.open(new, _NEW, _MODE, dir_fd=directory)
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as file:
+            if mode != _MODE:
+                os.fchmod(file.fileno(), mode)  # whatever the umask
             rest = memoryview(content)
             while rest:
                 rest = rest[file.write(rest) :]
@@ -148,13 +151,14 @@ def append(directory: int, name: str, content: bytes, most: int) -> bool:
         os.close(descriptor)
 
 
-def sweep(directory: int) -> None:
-    """Remove what killed processes left half-written; raises OSError."""
+def sweep(directory: int, name: str = "") -> None:
+    """Remove what killed processes left half-written, of one file or of all; raises OSError."""
+    of_it = f".{name}"
     descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     try:
         with os.scandir(descriptor) as entries:
             for entry in entries:
-                if LITTER.fullmatch(entry.name):
+                if entry.name.startswith(of_it) and LITTER.fullmatch(entry.name):
                     with suppress(FileNotFoundError):
                         os.unlink(entry.name, dir_fd=directory)
     finally:

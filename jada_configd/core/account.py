@@ -1,0 +1,88 @@
+"""What has happened since the start of the process, counted from the events that sinks are told.
+
+Nothing is decided on it, nothing in it ever goes backwards, and no resource is named in it: what
+comes and goes with the files of a pattern is counted by kind.
+"""
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Final
+
+from jada_configd.core.histogram import Histogram
+from jada_configd.core.model import ResourceId
+from jada_configd.core.report import (
+    Event,
+    PolicyLoaded,
+    PolicyRejected,
+    Reconciled,
+    Report,
+    ServiceApplied,
+)
+from jada_configd.core.status import state_of
+
+# Seconds. A file takes a millisecond; a drop-in waits for a daemon-reload, a limit for a restart.
+CORRECTION_BOUNDS: Final = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+APPLY_BOUNDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+
+class Account:
+    """Counters and distributions; moments are seconds since the epoch, None before the first."""
+
+    def __init__(self, now: float) -> None:
+        self.started = now
+        self.policy_loaded: float | None = None
+        self.policy_rejected = 0
+        self.last_correction: float | None = None
+        self.drifts: Counter[str] = Counter()  # by kind, as the next two
+        self.corrections: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.applies: Counter[tuple[str, str]] = Counter()  # by unit and end of the job
+        self.correction_seconds: dict[str, Histogram] = {}  # by kind
+        self.apply_seconds: dict[str, Histogram] = {}  # by unit
+        self._adrift: set[ResourceId] = set()
+
+    def take(self, event: Event, now: float) -> None:
+        """Count an event."""
+        match event:
+            case Reconciled(report):
+                self._reconciled(report, now)
+            case ServiceApplied():
+                self.applies[event.unit, event.job_result] += 1
+                found = self.apply_seconds.setdefault(event.unit, Histogram(APPLY_BOUNDS))
+                found.observe(event.seconds)
+            case PolicyLoaded():
+                self.policy_loaded = now
+            case PolicyRejected():
+                self.policy_rejected += 1
+
+    def hold(self, resources: Collection[str]) -> None:
+        """These are the resources from now on; what drifts of others is forgotten."""
+        if self._adrift:
+            self._adrift = {each for each in self._adrift if str(each) in resources}
+
+    def _reconciled(self, report: Report, now: float) -> None:
+        kind = report.resource.id.kind
+        self._drifted(report)
+        if report.result == "failed":
+            self.failures[kind] += 1
+        elif report.result == "corrected":
+            self.corrections[kind] += 1
+            self.last_correction = now
+            found = self.correction_seconds.setdefault(kind, Histogram(CORRECTION_BOUNDS))
+            found.observe(max(0, report.corrected_ns - report.detected_ns) / 1e9)
+
+    def _drifted(self, report: Report) -> None:
+        """One drift counts once, however often it is told until it is over.
+
+        What is on its way to being right, or half-written, is told again when that has ended.
+        """
+        if state_of(report) == "correcting":
+            return
+        each = report.resource.id
+        if report.result != "in-sync" and report.drift and each not in self._adrift:
+            self.drifts[each.kind] += 1
+            self._adrift.add(each)
+        if report.settled:
+            self._adrift.discard(each)
