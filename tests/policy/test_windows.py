@@ -156,8 +156,8 @@ def test_a_host_without_a_database_of_zones_is_told_so(monkeypatch: pytest.Monke
     monkeypatch.setattr(zoneinfo, "available_timezones", set)
     assert messages(f'{TABLE}restart = ["02:00-05:00 Europe/Berlin", "02:00-05:00 UTC"]') == [
         (
-            "policy.toml:3:12: windows.restart[0]: names a time zone, and this host has no database "
-            "of them: install tzdata, or write the window in UTC"
+            "policy.toml:3:12: windows.restart[0]: names a time zone, and this host has no "
+            "database of them: install tzdata, or write the window in UTC"
         )
     ]
 
