@@ -13,7 +13,7 @@ from typing import Final
 
 from jada_configd.apply import Writer
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.model import Cause
+from jada_configd.core.model import Cause, ResourceId
 from jada_configd.core.report import Event, Reconciled, Report
 from jada_configd.core.resources import Scope, service_of
 from jada_configd.core.schedule import Schedule
@@ -81,6 +81,7 @@ class Loop:
         self._lock_trouble: str | None = None
         self._cleaned = False
         self._lost_match = False  # a pattern may match other files now
+        self._asked: set[ResourceId] = set()  # services that owe something since their last look
         self._not_before_ns = 0
         self._busy_since_ns: int | None = None
         self._everything_ns = 0
@@ -296,6 +297,7 @@ class Loop:
         now_ns = time.monotonic_ns()
         for report in reports:
             self.schedule.settle(report, now_ns)
+            self._asked.discard(report.resource.id)
             news = self.board.take(report, now)
             if report.result == "corrected":
                 self._time(report)
@@ -304,8 +306,9 @@ class Loop:
                     self.schedule.hint(self._holdings.asking_manager(), now_ns)
             if news:
                 self._tell(Reconciled(report))
-        asked = self._world.takeup.take_asked()
-        self.schedule.hint(map(service_of, asked), now_ns)
+        asked = set(map(service_of, self._world.takeup.take_asked()))
+        self._asked |= asked
+        self.schedule.hint(asked, now_ns)
 
     def _time(self, report: Report) -> None:
         took = max(0, report.corrected_ns - report.detected_ns) / 1e9
@@ -345,7 +348,9 @@ class Loop:
 
         `early`: only what has to be right before the services that we hold start.
         """
-        if self.jobs.under_way() and not early:
+        # A service that was looked at before the file that it reads was corrected is so once more.
+        asked = self._jobs_allowed and self._asked & self._holdings.resources.keys()
+        if (asked or self.jobs.under_way()) and not early:
             return True
         return any(
             state_of(report) == "correcting"

@@ -22,6 +22,9 @@ from jada_configd.verbs.output import complain, painter, print_json
 from jada_configd.verbs.sources import load
 
 APPLY_MOST_NS: Final = 600_000_000_000  # longer than any start that systemd allows by default
+# A daemon sees what we have corrected before a service starts on it: after that it could not know
+# that right values were read, and would restart the service once more.
+DAEMON_LOOKS: Final = 0.1  # seconds
 IN_SYNC, FAILURE, DRIFT = 0, 1, 2
 _IN_THE_WAY: Final = "Not all is as the policy says; each sentence above tells what is in the way."
 
@@ -67,7 +70,11 @@ def apply(options: argparse.Namespace) -> int:
         loop.enforce(policy, "operator")
         end_ns = time.monotonic_ns() + APPLY_MOST_NS
         loop.turn(0)
+        seen = 0
         while loop.under_way() and time.monotonic_ns() < end_ns:
+            if len(corrected) > seen:
+                seen = len(corrected)
+                time.sleep(DAEMON_LOOKS)
             loop.turn(end_ns)
     except (PolicyError, HostError, Busy) as error:
         return _failed(options, where, error)

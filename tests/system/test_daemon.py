@@ -206,6 +206,19 @@ class TestService:
         daemon.settles()
         assert daemon.status()["services"][0]["loaded"] is True
 
+    def test_one_pass_by_hand_has_the_service_take_up_what_it_corrects(
+        self, host: Host, agent: Agent
+    ) -> None:
+        """Without a daemon: `apply` ends when the service runs on what was corrected."""
+        host.write(SETTINGS, BAD)
+        host.run(["systemctl", "restart", agent.unit])
+        host.write(POLICY, RULES)
+        done = host.run(["jada-configd", "apply", "--json"], timeout=60)
+        results = {each["id"]: each["result"] for each in json.loads(done.stdout)["resources"]}
+        assert results == {ID: "corrected", "service:jada-agent.service": "corrected"}
+        assert agent.model == WANTED
+        assert len(agent.starts) == 3
+
     def test_another_policy_is_taken_up(self, daemon: Daemon, agent: Agent) -> None:
         """SIGHUP loads it, the file follows, and the process that runs is a new one."""
         daemon.reload(LIMITED.replace(WANTED, "claude-opus-4-8"))
