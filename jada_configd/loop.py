@@ -244,6 +244,8 @@ class Loop:
         if self.schedule.sweep(time.monotonic_ns()):
             if self._world.watcher is not None:
                 self._world.watcher.refresh()
+            if self._world.reconciler.windows is not None:
+                self._world.reconciler.windows.read_zones()
             self._resolve()
             self._forget_others()
         elif self._lost_match or self._resolve_again():

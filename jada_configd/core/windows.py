@@ -122,7 +122,7 @@ class Windows:
         self._offsets: dict[str, Offset] = {}
         self._known: dict[Purpose, tuple[int, Shut | None]] = {}
         self.trouble: str | None = None
-        self._read_zones()
+        self.read_zones()
 
     def shut_to(self, actions: Iterable[Action]) -> Shut | None:
         """Why these may not be carried out now, or None.
@@ -145,7 +145,7 @@ class Windows:
         return known[1]
 
     def _look(self, windows: tuple[Window, ...], now: int) -> Shut | None:
-        self._read_zones()
+        self.read_zones()
         first: tuple[int, Window] | None = None
         for window in windows:
             offset = self._offsets.get(window.zone)
@@ -162,8 +162,8 @@ class Windows:
         zone = window.zone or "local time"
         return Shut(f"waits for the window {window.text}, which opens {clock} {zone}", opens)
 
-    def _read_zones(self) -> None:
-        """The zones that could not be read so far."""
+    def read_zones(self) -> None:
+        """Read the zones that could not be read so far."""
         self.trouble = None
         zones = {window.zone for windows in self._windows.values() for window in windows}
         for zone in sorted(zones - self._offsets.keys()):
