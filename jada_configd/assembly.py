@@ -20,6 +20,7 @@ from jada_configd.host.manager.systemd import Systemd
 from jada_configd.host.passes import Passes
 from jada_configd.host.storage.locks import Standing, lock
 from jada_configd.host.sysctls import Sysctls
+from jada_configd.host.time_zones import TimeZones
 from jada_configd.host.watching.watch import Watcher
 from jada_configd.loop import Loop, World
 from jada_configd.memory import Memory
@@ -90,7 +91,7 @@ class Assembly:
         resources = resolve(policy, self.reader, self.scope, troubles)
         self.loop.serve(policy)
         reports = self.reconciler.check([(each, "operator") for each in resources])
-        return policy, reports, troubles
+        return policy, reports, [*troubles, *self.loop.troubles()]
 
     def troubles(self) -> list[str]:
         """What keeps the parts from doing their work, one sentence each."""
@@ -140,6 +141,7 @@ def assemble(
         takeup=takeup,
         reconciler=reconciler,
         scope=scope,
+        calendar=TimeZones(),
         systemd=systemd,
         watcher=watcher,
         pass_lock=lambda: passes,

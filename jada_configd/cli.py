@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     verb("check", "say what has drifted and what would be done; changes nothing", json=True)
     apply = verb("apply", "one pass: correct, have services take it up, look again", json=True)
     apply.add_argument("--enforce", action="store_true", help="correct in observe mode too")
+    apply.add_argument("--now", action="store_true", help="wait for no window")
     status = verb("status", "what the daemon says of itself", json=True)
     status.add_argument("--watch", action="store_true", help="show it again whenever it changes")
     verb("doctor", "what would keep this program from working here, and what mends it", json=True)

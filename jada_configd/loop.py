@@ -17,9 +17,10 @@ from jada_configd.core.model import Cause, ResourceId
 from jada_configd.core.report import Event, Reconciled, Report
 from jada_configd.core.resources import Scope, service_of
 from jada_configd.core.schedule import Schedule
-from jada_configd.core.seams import Reader
+from jada_configd.core.seams import Calendar, Reader
 from jada_configd.core.specs import Policy
 from jada_configd.core.status import Board, Last, state_of
+from jada_configd.core.windows import Windows
 from jada_configd.errors import Busy, HostError
 from jada_configd.holdings import Holdings
 from jada_configd.host.manager.systemd import (
@@ -54,6 +55,7 @@ class World:
     takeup: TakeUp
     reconciler: Reconciler
     scope: Scope
+    calendar: Calendar
     systemd: Systemd | None
     watcher: Watcher | None
     pass_lock: Callable[[], AbstractContextManager[object]]  # raises Busy
@@ -99,9 +101,15 @@ class Loop:
         self.schedule.hint_all(time.monotonic_ns(), cause)
 
     def serve(self, policy: Policy) -> None:
-        """These are the services that take corrections up; on a scratch root there are none."""
-        units = policy.services if self._world.scope.managed else ()
+        """These are the services that take corrections up, and the windows in which that is done.
+
+        On a scratch root there are neither: nothing runs there that a window could protect.
+        """
+        managed = self._world.scope.managed
+        units = policy.services if managed else ()
         self._world.takeup.services = {spec.unit: spec for spec in units}
+        windows = Windows(policy.windows, self._world.calendar) if policy.windows else None
+        self._world.reconciler.windows = windows if managed else None
 
     def allow_jobs(self) -> None:
         """From now on services are looked at too, and take up what they owe."""
@@ -154,6 +162,8 @@ class Loop:
         """
         readable = self._sleep(until_ns)
         detected_ns = time.monotonic_ns()
+        if self.schedule.next_opening() is not None:
+            self.schedule.open_windows(time.time(), detected_ns)
         watcher = self._world.watcher
         if watcher is not None:
             self._hear_watcher(watcher.glance(), detected_ns)
@@ -174,6 +184,9 @@ class Loop:
                 until_ns = 0
         due_ns = max(self.schedule.next_due(), self._not_before_ns)
         wait = (min(until_ns, due_ns) - time.monotonic_ns()) / 1e9
+        opens_at = self.schedule.next_opening()
+        if opens_at is not None:
+            wait = min(wait, opens_at - time.time())
         ready = self.selector.select(max(0.0, wait))
         ours = (self._world.watcher, self._manager_descriptor)
         return [key.fd for key, _ in ready if key.fileobj not in ours]
@@ -231,6 +244,8 @@ class Loop:
         if self.schedule.sweep(time.monotonic_ns()):
             if self._world.watcher is not None:
                 self._world.watcher.refresh()
+            if self._world.reconciler.windows is not None:
+                self._world.reconciler.windows.read_zones()
             self._resolve()
             self._forget_others()
         elif self._lost_match or self._resolve_again():
@@ -313,7 +328,9 @@ class Loop:
 
     def troubles(self) -> list[str]:
         """What keeps the loop itself from its work, one sentence each."""
-        each = (self._holdings.trouble, self._lock_trouble)
+        windows = self._world.reconciler.windows
+        unreadable = None if windows is None else windows.trouble
+        each = (self._holdings.trouble, self._lock_trouble, unreadable)
         return [trouble for trouble in each if trouble is not None]
 
     def blocked(self) -> bool:

@@ -15,9 +15,11 @@ from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Drift, Resource, ResourceId, Result
 from jada_configd.core.plan import Plan, ordered, shown
 from jada_configd.core.report import Report
+from jada_configd.core.resources import service_of
 from jada_configd.core.seams import Reader
 from jada_configd.core.settling import Settling
 from jada_configd.core.usage import LOOK_EVERY_NS, Alarms
+from jada_configd.core.windows import Shut, Windows
 from jada_configd.errors import Refused, Stale
 from jada_configd.looks import Look, Looker
 from jada_configd.takeup import TakeUp
@@ -50,6 +52,7 @@ class Reconciler:
         self._keep = keep
         self.resting: dict[ResourceId, int] = {}  # nothing is done about these before that moment
         self.at_work: set[ResourceId] = set()  # nor about these, whose job has not ended
+        self.windows: Windows | None = None  # outside which nothing is done; None: at any time
         self._reloads = False  # this pass has systemd read its unit files
         self._settling = Settling()
         self._alarms = Alarms()
@@ -79,7 +82,7 @@ class Reconciler:
         waits = {
             each.resource.id: self._unsettled(each) for each in looks if isinstance(each, Look)
         }
-        acting = {
+        ready = {
             each.resource.id: each
             for each in looks
             if isinstance(each, Look)
@@ -90,6 +93,8 @@ class Reconciler:
             and self.resting.get(each.resource.id, 0) <= each.at_ns
             and not self._is_at_work(each)
         }
+        shut = {name: shut for name, look in ready.items() if (shut := self._shut(look))}
+        acting = {name: look for name, look in ready.items() if name not in shut}
         self._takeup.begin(
             (each.resource, self._looker.rules(each.resource)) for each in acting.values()
         )
@@ -102,6 +107,9 @@ class Reconciler:
                 reports.append(each)
             elif each.resource.id in acting:
                 reports.append(self._acted(each, errors.get(each.resource.id), done_ns))
+            elif each.resource.id in shut:
+                self._seen_wrong.setdefault(each.resource.id, each.right_ns)
+                reports.append(self._waits_for_window(each, shut[each.resource.id]))
             else:
                 reports.append(self._left(each, waits[each.resource.id]))
         return [
@@ -114,7 +122,16 @@ class Reconciler:
             return look
         if not look.drift:
             return look.report("in-sync", look.observed.note)
+        shut = self._shut(look)
+        if shut is not None:
+            return self._waits_for_window(look, shut)
         return look.report(look.beyond_us, look.drift.problem, self._would_do(look))
+
+    def _shut(self, look: Look) -> Shut | None:
+        """The window that has to open before what mends this may be done."""
+        if self.windows is None or not look.may_act:
+            return None
+        return self.windows.shut_to(look.plan.actions)
 
     def _unsettled(self, look: Look) -> int | None:
         signature = look.observed.unsettled if look.drift else None
@@ -195,6 +212,9 @@ class Reconciler:
             return look.report("failed", f"{why}; {none}")
         corrected = look.report("corrected", actions=(f"restart {unit}",))
         self._begun.setdefault(look.resource.id, corrected)
+        shut = None if self.windows is None else self.windows.shut("restart")
+        if shut is not None and service_of(unit) not in self.at_work:
+            return _until_it_opens(look, shut, f"{why}; {unit} has to restart")
         return self._waits_for_end(look, f"{why}; {unit} has to restart")
 
     def _waits_for_end(self, look: Look, problem: str | None) -> Report:
@@ -203,6 +223,9 @@ class Reconciler:
         return replace(waiting, again_ns=again_ns)
 
     # ---- nothing was done
+
+    def _waits_for_window(self, look: Look, shut: Shut) -> Report:
+        return _until_it_opens(look, shut, look.drift.problem, self._would_do(look))
 
     def _left(self, look: Look, unsettled_ns: int | None) -> Report:
         if not look.drift:
@@ -327,3 +350,11 @@ def _sets_limits(plan: Plan) -> bool:
 
 def _ends_later(actions: Iterable[Action]) -> bool:
     return any(isinstance(action, ReloadUnits | StartJob) for action in actions)
+
+
+def _until_it_opens(
+    look: Look, shut: Shut, problem: str | None, actions: tuple[str, ...] = ()
+) -> Report:
+    """Drift that lasts until the window opens; hours of it are no correction under way."""
+    told = "; ".join(filter(None, (problem, shut.sentence)))
+    return replace(look.report("waiting", told, actions), opens_at=shut.opens_at)

@@ -14,9 +14,11 @@ from jada_configd.core.report import Report
 from jada_configd.core.resources import resolve, service_of
 from jada_configd.core.schedule import GAP_NS, Schedule
 from jada_configd.core.specs import Policy
+from jada_configd.core.windows import Windows
 from jada_configd.kinds import KINDS
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
+from tests.fake_calendar import FakeCalendar
 from tests.fake_host import (
     SCOPE,
     SECOND_NS,
@@ -47,6 +49,7 @@ class FakeLoop:
     def __init__(self, host: FakeHost, policy: Policy) -> None:
         self.host = host
         self.policy = policy
+        self.calendar = FakeCalendar(host)
         self.disk: dict[str, Any] = {}  # the state directory
         self.keeps_known = True
         self.reports: dict[ResourceId, Report] = {}
@@ -74,6 +77,8 @@ class FakeLoop:
         """Hold this policy from now on."""
         self.policy = policy
         self.takeup.services = {spec.unit: spec for spec in policy.services}
+        windows = Windows(policy.windows, self.calendar) if policy.windows else None
+        self.reconciler.windows = windows
         self._resolve()
         self.schedule.hint_all(self.host.now_ns, cause)
 
@@ -103,6 +108,7 @@ class FakeLoop:
     def turn(self) -> list[Report]:
         """Look at what is due, and correct it."""
         now_ns = self.host.now_ns
+        self.schedule.open_windows(self.calendar.now(), now_ns)
         due = self.schedule.take_due(now_ns)
         batch = [(each, due[each.id]) for each in self.resources.values() if each.id in due]
         reports = self.reconciler.reconcile(batch, self.host)
@@ -155,6 +161,7 @@ class FakeLoop:
         effects, until_ns = host.effects, host.now_ns + STILL_NS
         for _ in range(MOST_TURNS):
             self.hear()
+            self.schedule.open_windows(self.calendar.now(), host.now_ns)
             if host.effects != effects:
                 effects, until_ns = host.effects, host.now_ns + STILL_NS
             due_ns = min((at for at, _ in self.schedule._due.values()), default=until_ns)

@@ -17,7 +17,8 @@ class Report:
     `degrades` says that the machine, not the content, is in the way. `look_by_ns` is when to look
     at the latest, whatever came of this look. `eased` is one sentence about what was told to be
     near a limit and no longer is; `known`: the problem says nothing but what was told. Moments are
-    CLOCK_MONOTONIC in nanoseconds; `corrected_ns` is 0 where nothing was corrected.
+    CLOCK_MONOTONIC in nanoseconds; `corrected_ns` is 0 where nothing was corrected. `opens_at`
+    alone is of the wall clock (CLOCK_REALTIME, seconds): when the window opens that it waits for.
     """
 
     resource: Resource
@@ -35,6 +36,7 @@ class Report:
     look_by_ns: int | None = None
     eased: str | None = None
     known: bool = False
+    opens_at: int | None = None
 
     @property
     def settled(self) -> bool:

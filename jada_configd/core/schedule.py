@@ -1,4 +1,4 @@
-"""Which resource is due when: hints, sweeps, waits and back-off. Level-triggered throughout.
+"""Which resource is due when: hints, sweeps, waits, windows, back-off. Level-triggered throughout.
 
 A hint moves a due time forward and carries no fact, so that losing, repeating or reordering hints
 changes when something is looked at and never what comes of it.
@@ -19,7 +19,11 @@ BACK_OFF_MOST_NS = 30_000_000_000
 
 
 class Schedule:
-    """Due times, in CLOCK_MONOTONIC nanoseconds."""
+    """Due times, in CLOCK_MONOTONIC nanoseconds.
+
+    When a window opens is kept by the wall clock instead (CLOCK_REALTIME, seconds): whoever sleeps
+    asks each time how far off that is, so that a clock that was set anew counts at the next turn.
+    """
 
     def __init__(self, sweep_ns: int) -> None:
         self.sweep_ns = sweep_ns
@@ -27,6 +31,7 @@ class Schedule:
         self._due: dict[ResourceId, tuple[int, Cause]] = {}
         self._looked: dict[ResourceId, int] = {}
         self._failures: dict[ResourceId, int] = {}
+        self._opens: dict[ResourceId, int] = {}
         self._next_sweep = 0
 
     def hold(self, resources: Iterable[ResourceId]) -> None:
@@ -35,6 +40,7 @@ class Schedule:
         self._due = {each: due for each, due in self._due.items() if each in self._held}
         self._looked = {each: at for each, at in self._looked.items() if each in self._held}
         self._failures = {each: n for each, n in self._failures.items() if each in self._held}
+        self._opens = {each: at for each, at in self._opens.items() if each in self._held}
 
     def hint(self, resources: Iterable[ResourceId], now_ns: int, cause: Cause = "hint") -> None:
         """Something may have happened to these: look at them now, or as soon as the gap allows."""
@@ -63,12 +69,15 @@ class Schedule:
         due = {each: cause for each, (at, cause) in self._due.items() if at <= now_ns}
         for resource in due:
             del self._due[resource]
+            self._opens.pop(resource, None)
             self._looked[resource] = now_ns
         return due
 
     def settle(self, report: Report, now_ns: int) -> None:
         """What came of a look decides when the next one is due, if not by hint or sweep."""
         resource = report.resource.id
+        if report.opens_at is not None:
+            self._opens[resource] = report.opens_at
         if report.backs_off:
             failures = self._failures.get(resource, 0)
             self._failures[resource] = failures + 1
@@ -80,6 +89,16 @@ class Schedule:
             self._at(resource, max(report.again_ns, now_ns + GAP_NS), "retry")
         if report.look_by_ns is not None:
             self._at(resource, max(report.look_by_ns, now_ns + GAP_NS), "sweep")
+
+    def next_opening(self) -> int | None:
+        """When the next window opens for which something waits (CLOCK_REALTIME, seconds)."""
+        return min(self._opens.values(), default=None)
+
+    def open_windows(self, now: float, now_ns: int) -> None:
+        """What waited for a window that is open by the wall clock (`now`) is due."""
+        for resource in [each for each, at in self._opens.items() if at <= now]:
+            del self._opens[resource]
+            self.hint((resource,), now_ns, "retry")
 
     def next_due(self) -> int:
         """The next moment at which there is something to do."""

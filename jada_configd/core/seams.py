@@ -3,7 +3,7 @@
 A `Reader` cannot write. A `Writer` carries out one action each call and makes no choice of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -254,3 +254,17 @@ class Reader(Protocol):
 
     def owed(self, unit: str) -> Owed | None:
         """What the ledger says that the unit has not taken up yet."""
+
+
+# What a zone's wall clock is ahead of UTC at a moment (CLOCK_REALTIME), both in seconds.
+Offset: TypeAlias = Callable[[int], int]
+
+
+class Calendar(Protocol):
+    """The wall clock of the host, and those of time zones."""
+
+    def now(self) -> int:
+        """The moment (CLOCK_REALTIME, whole seconds)."""
+
+    def zone(self, name: str) -> Offset:
+        """The clock of a zone by its IANA name; "" is the host's own. Raises `HostError`."""

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from jada_configd.core.model import Exactly, Field, Gone, Members, Mode, OneOf, Rule
 from jada_configd.core.seams import LimitPair
+from jada_configd.core.windows import Purpose, Window
 
 Apply: TypeAlias = Literal["reload", "restart", "reload-or-restart", "none"]
 When: TypeAlias = Literal["always", "stale", "auto"]
@@ -89,6 +90,7 @@ class Policy:
     sysctls: tuple[SysctlSpec, ...] = ()
     logins: tuple[LoginSpec, ...] = ()
     textfile: str | None = None  # where metrics are written
+    windows: Mapping[Purpose, tuple[Window, ...]] = field(default_factory=dict)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Policy":
@@ -106,6 +108,10 @@ class Policy:
             sysctls=tuple(SysctlSpec(**entry) for entry in plain["sysctls"]),
             logins=tuple(_login(entry) for entry in plain["logins"]),
             textfile=plain["textfile"],
+            windows={
+                purpose: tuple(_window(entry) for entry in entries)
+                for purpose, entries in plain["windows"].items()
+            },
         )
 
 
@@ -150,6 +156,11 @@ def _service(plain: Mapping[str, Any]) -> ServiceSpec:
 def _login(plain: Mapping[str, Any]) -> LoginSpec:
     limits = {name: (soft, hard) for name, (soft, hard) in plain["limits"].items()}
     return LoginSpec(plain["domain"], limits, plain["mode"], plain["origin"])
+
+
+def _window(plain: Mapping[str, Any]) -> Window:
+    days = frozenset(plain["days"])
+    return Window(plain["text"], days, plain["begins"], plain["ends"], plain["zone"])
 
 
 @dataclass(frozen=True, slots=True)

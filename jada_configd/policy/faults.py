@@ -11,6 +11,7 @@ from jada_configd.policy import limit_models, models, values
 from jada_configd.policy.documents import Documents
 from jada_configd.policy.phrasing import Fault, dotted, near, quoted, sort_of, suggestion
 from jada_configd.policy.places import Keys
+from jada_configd.policy.window_models import Windows
 
 # What the language will have, and this version does not: an error, but not a spelling mistake.
 _LATER: Final[dict[Keys, set[str]]] = {
@@ -22,11 +23,17 @@ _LATER: Final[dict[Keys, set[str]]] = {
 _FILE_KEYS: Final = {"default_model", "effortLevel", "env", "hooks", "model", "permissions"}
 MOST_MESSAGES: Final = 1000
 _PAM_ONLY: Final = {"chroot", "maxlogins", "maxsyslogins", "nonewprivs", "priority"}
+_TABLES: Final[dict[str, type[BaseModel]]] = {
+    "daemon": models.Daemon,
+    "metrics": models.Metrics,
+    "windows": Windows,
+}
 _LIMIT_PREFIXES: Final = ("limit", "rlimit_")
 _NAMED: Final = {
     "settings": "; an entry has a name: [settings.NAME]",
     "service": '; a service has a name: [service."NAME.service"]',
     "login": "; a login has a domain: [login.USER]",
+    "windows": '; such as restart = ["Mon-Fri 02:00-05:00 UTC"]',
 }
 _SORTS: Final = {
     "bool_type": "a boolean",
@@ -146,8 +153,8 @@ def _model(level: Keys) -> type[BaseModel] | None:
     match level:
         case ():
             return models.Policy
-        case ("daemon" | "metrics" as table,):
-            return models.Daemon if table == "daemon" else models.Metrics
+        case ("daemon" | "metrics" | "windows" as table,):
+            return _TABLES[table]
         case ("settings", _):
             return models.Settings
         case ("service" | "login" as table, _):

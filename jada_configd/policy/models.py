@@ -11,6 +11,7 @@ from jada_configd.core.specs import Apply, Live, OnMissing, When
 from jada_configd.policy import logins, sysctls, values
 from jada_configd.policy.limit_models import Limits, LoginLimits, Usage
 from jada_configd.policy.tables import Table, without_default
+from jada_configd.policy.window_models import Windows
 
 ModeWord = Literal["enforce", "observe"]
 
@@ -206,6 +207,11 @@ class Policy(Table):
         json_schema_extra=sysctls.SCHEMA,
     )
     metrics: Metrics = _none("Metrics of the daemon, for Prometheus. Default: none.")
+    windows: Windows = Field(
+        default=Windows(),
+        description="When services may be restarted, and when anything may be corrected.",
+        json_schema_extra=without_default,
+    )
 
 
 _HELD = {

@@ -9,6 +9,7 @@ from jada_configd.policy.documents import Documents
 from jada_configd.policy.limit_models import Limits, LoginLimits, Pair, Usage
 from jada_configd.policy.ownership import Entry
 from jada_configd.policy.sysctls import plain_sysctls
+from jada_configd.policy.windows import plain_windows
 
 _DEFAULT_SERVICE: Final = models.Service.model_validate({})
 
@@ -27,6 +28,7 @@ def plain(policy: models.Policy, entries: Sequence[Entry], documents: Documents)
         "sysctls": plain_sysctls(documents.tree, policy.daemon.mode, documents),
         "logins": _logins(policy, documents),
         "textfile": policy.metrics.textfile if "metrics" in policy.model_fields_set else None,
+        "windows": plain_windows(policy.windows.model_dump(exclude_unset=True)),
     }
 
 

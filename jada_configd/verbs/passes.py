@@ -62,6 +62,8 @@ def apply(options: argparse.Namespace) -> int:
         policy = load(options, where)
         if options.enforce:
             policy = _enforced(policy)
+        if options.now:
+            policy = dataclasses.replace(policy, windows={})
         assembly = assemble(where, hear, daemon=False)
         policy = assembly.advise(policy)
         loop = assembly.loop
@@ -126,15 +128,29 @@ def _failed(
 def _after_check(options: argparse.Namespace, reports: Sequence[Report]) -> str | None:
     if all(report.settled for report in reports):
         return None
-    mended = [report for report in reports if report.actions]
+    mended = [report for report in reports if report.actions and not _waits(report)]
+    if not mended and any(map(_waits, reports)):
+        return _later(options)
     if any(report.resource.mode == "enforce" for report in mended):
         return f"`{_command(options, 'apply')}` corrects it."
     return _observed(options) if mended else _IN_THE_WAY
 
 
 def _after_apply(options: argparse.Namespace, reports: Sequence[Report]) -> str:
-    left = {report.result for report in reports if not report.settled}
-    return _observed(options) if left == {"reported"} else _IN_THE_WAY
+    left = [report for report in reports if not report.settled]
+    if left and all(map(_waits, left)):
+        return _later(options)
+    observed = all(report.result == "reported" for report in left)
+    return _observed(options) if left and observed else _IN_THE_WAY
+
+
+def _waits(report: Report) -> bool:
+    return report.opens_at is not None
+
+
+def _later(options: argparse.Namespace) -> str:
+    now = _command(options, "apply", "--now")
+    return f"What waits for a window is done when that opens; `{now}` does it at once."
 
 
 def _observed(options: argparse.Namespace) -> str:

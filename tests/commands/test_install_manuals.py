@@ -50,7 +50,7 @@ def test_every_event_of_the_journal_is_named(event: str) -> None:
     assert event in shipped(COMMAND).partition("JADA_EVENT")[2].partition("JADA_RESOURCE")[0]
 
 
-TABLES = {"settings", "service", "daemon", "login", "sysctl", "metrics"}
+TABLES = {"settings", "service", "daemon", "login", "sysctl", "metrics", "windows"}
 
 
 def keys() -> Iterator[str]:

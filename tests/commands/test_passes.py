@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -197,3 +198,16 @@ def test_what_is_not_understood_is_told_in_lines_of_80_columns(
         assert said.out == ""
         assert max(map(len, said.err.splitlines())) <= 80
         assert " ".join(said.err.split()).endswith("; see jada-configd --help")
+
+
+@pytest.mark.parametrize("options", [(), ("--now",)])
+def test_a_tree_that_does_not_run_waits_for_no_window(
+    tree: Path, said: Said, options: tuple[str, ...]
+) -> None:
+    """Nothing runs there that a window could protect."""
+    place = tree / "etc/jada-configd/policy.toml"
+    day = f"{datetime.now(UTC) + timedelta(days=3):%a}"
+    place.write_text(f'{POLICY}[windows]\ncorrect = ["{day} 02:00-05:00 UTC"]\n')
+    assert said("check")[0] == 2
+    assert said("apply", *options)[0] == 0
+    assert '"claude-sonnet-4-6"' in (tree / SETTINGS).read_text()

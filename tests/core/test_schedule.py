@@ -221,3 +221,42 @@ def test_in_whatever_order_hints_come_the_same_is_due(
         schedules.append(schedule)
     first, *others = [(each.next_due(), each.take_due(10_000_000)) for each in schedules]
     assert others == [first, first]
+
+
+# ------------------------------------------------------------------------------ windows
+
+
+def waiting(resource: ResourceId, opens_at: int) -> Report:
+    return replace(report(resource), result="waiting", opens_at=opens_at)
+
+
+def test_what_waits_for_a_window_is_due_when_the_wall_clock_says_so(schedule: Schedule) -> None:
+    schedule.settle(waiting(ONE, 2000), NOW)
+    schedule.settle(waiting(TWO, 3000), NOW)
+    assert schedule.next_opening() == 2000
+    later = NOW + SECOND
+    schedule.open_windows(1999.9, later)
+    assert schedule.take_due(later) == {}
+    schedule.open_windows(2000.0, later)
+    assert schedule.take_due(later) == {ONE: "retry"}
+    assert schedule.next_opening() == 3000
+
+
+def test_a_window_that_opens_makes_no_wake_up_of_the_other_clock(schedule: Schedule) -> None:
+    schedule.settle(waiting(ONE, 2000), NOW)
+    assert schedule.next_due() == NOW + SWEEP
+
+
+def test_a_look_that_waits_for_nothing_any_more_forgets_the_window(schedule: Schedule) -> None:
+    schedule.settle(waiting(ONE, 2000), NOW)
+    later = NOW + SECOND
+    schedule.hint([ONE], later)
+    assert schedule.take_due(later) == {ONE: "hint"}
+    schedule.settle(report(ONE), later)
+    assert schedule.next_opening() is None
+
+
+def test_what_is_held_no_more_waits_for_no_window(schedule: Schedule) -> None:
+    schedule.settle(waiting(ONE, 2000), NOW)
+    schedule.hold([TWO])
+    assert schedule.next_opening() is None

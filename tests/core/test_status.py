@@ -42,6 +42,7 @@ STATES: list[tuple[Report, State]] = [
     (report("corrected"), "in-sync"),
     (report("waiting", again_ns=5), "correcting"),
     (report("waiting"), "drifted"),
+    (report("waiting", opens_at=5), "drifted"),
     (report("drifted"), "drifted"),
     (report("reported"), "drifted"),
     (report("failed"), "drifted"),
