@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jada_configd.core.actions import StartJob
 from jada_configd.core.ledger import Ledger
@@ -21,12 +21,15 @@ from jada_configd.host.passes import Passes
 from jada_configd.host.storage.locks import Standing, lock
 from jada_configd.host.sysctls import Sysctls
 from jada_configd.host.time_zones import TimeZones
-from jada_configd.host.watching.watch import Watcher
 from jada_configd.loop import Loop, World
 from jada_configd.memory import Memory
 from jada_configd.policy import bypass_warnings, login_warnings
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
+
+if TYPE_CHECKING:  # watchdog is dear to import, and only a daemon watches
+    from jada_configd.host.watching.watch import Watcher
+
 
 PASS_LOCK: Final = "pass.lock"  # noqa: S105 - a file's name
 DAEMON_LOCK: Final = "daemon.lock"
@@ -47,7 +50,7 @@ class Assembly:
     scope: Scope
     loop: Loop
     systemd: Systemd | None
-    watcher: Watcher | None
+    watcher: "Watcher | None"
 
     def save(self) -> None:
         """Keep what is worth keeping beyond this process."""
@@ -119,7 +122,7 @@ def assemble(
     lock_path = f"{directories.runtime}/{PASS_LOCK}"
     ledger = _ledger(memory, lock_path, daemon=daemon) if writes else memory.ledger()
     systemd = Systemd(user=directories.user) if directories.managed else None
-    watcher = Watcher(directories.root) if daemon else None
+    watcher = _watcher(directories) if daemon else None
     sysctls = Sysctls()
     # A look at a unit that runs anew says that it has taken up what it owed.
     reader = MachineReader(
@@ -151,6 +154,12 @@ def assemble(
     return Assembly(
         directories, memory, ledger, reader, reconciler, takeup, scope, loop, systemd, watcher
     )
+
+
+def _watcher(directories: Directories) -> "Watcher":
+    from jada_configd.host.watching.watch import Watcher
+
+    return Watcher(directories.root)
 
 
 def _ledger(memory: Memory, lock_path: str, *, daemon: bool) -> Ledger:

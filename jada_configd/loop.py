@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jada_configd.apply import Writer
 from jada_configd.core.ledger import Ledger
@@ -30,11 +30,15 @@ from jada_configd.host.manager.systemd import (
     UnitChanged,
     UnitsReloaded,
 )
-from jada_configd.host.watching.watch import Everything, Hints, Watcher
+from jada_configd.host.watching.hints import Everything, Hints
 from jada_configd.jobs import Jobs
 from jada_configd.kinds import KINDS
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
+
+if TYPE_CHECKING:  # watchdog is dear to import, and only a daemon watches
+    from jada_configd.host.watching.watch import Watcher
+
 
 SWEEP_NS: Final = 300_000_000_000  # while there is no policy that says how often
 LOCK_RETRY_NS: Final = 20_000_000  # another pass is under way: ask again, and keep the beat
@@ -57,7 +61,7 @@ class World:
     scope: Scope
     calendar: Calendar
     systemd: Systemd | None
-    watcher: Watcher | None
+    watcher: "Watcher | None"
     pass_lock: Callable[[], AbstractContextManager[object]]  # raises Busy
     clean_litter: Callable[[Collection[str]], object]
 

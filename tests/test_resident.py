@@ -20,6 +20,14 @@ def test_nothing_heavy_is_imported_with(module: str) -> None:
     assert not loaded & HEAVY
 
 
+def test_a_look_by_hand_imports_nothing_to_watch_with() -> None:
+    listing = "import sys, jada_configd.verbs.passes; print('watchdog' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", listing], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+
+
 def test_a_policy_can_be_loaded_anew_when_the_program_is_being_replaced_on_disk() -> None:
     """What a reload needs is in memory before: its file may be another by then, or none."""
     listing = (

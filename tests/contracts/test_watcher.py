@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from jada_configd.host.watching.watch import EVERYTHING, Everything, Watcher
+from jada_configd.host.watching.hints import EVERYTHING, Everything
+from jada_configd.host.watching.watch import Watcher
 
 WITHIN = 1.0  # seconds; it is some tenth of a millisecond where nothing is amiss
 

@@ -20,9 +20,10 @@ import watchdog.observers.inotify_c
 
 from jada_configd.errors import HostError
 from jada_configd.host.watching import inotify
+from jada_configd.host.watching.hints import Everything
 from jada_configd.host.watching.inotify import Inotify
 from jada_configd.host.watching.mount_table import points
-from jada_configd.host.watching.watch import Everything, Watcher
+from jada_configd.host.watching.watch import Watcher
 
 NOBODY = 65534
 CHECKOUT = Path(__file__).parents[2]

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from jada_configd.host.watching.watch import Everything, Hints, Watcher
+from jada_configd.host.watching.hints import Everything, Hints
+from jada_configd.host.watching.watch import Watcher
 
 NAMES = ["a", "b", ".c", "s.json", "t.json"]
 components = st.sampled_from(NAMES)

@@ -5,15 +5,15 @@ one is not; so every directory on the way to a path is watched, links are follow
 owner could write, and whatever is not certain counts as changed. What to do about it is the loop's.
 """
 
-import enum
 import os
 import stat
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final
 
+from jada_configd.host.watching.hints import EVERYTHING, Hints
 from jada_configd.host.watching.inotify import FILE, IGNORED, OVERFLOW, WRITTEN, Inotify
 from jada_configd.host.watching.places import Place, Step, step_of
 from jada_configd.host.watching.wakeup import Wakeup
@@ -24,16 +24,6 @@ _MOST_HOPS: Final = 200
 # The entries of one directory that are watched by a pattern: of root's, and of anybody else's.
 _MOST_MATCHES: Final = 10_000
 _MOST_OF_ONE_USER: Final = 1_000
-
-
-class Everything(enum.Enum):
-    """The type of `EVERYTHING`: any path may have changed."""
-
-    EVERYTHING = "everything"
-
-
-EVERYTHING: Final = Everything.EVERYTHING
-Hints: TypeAlias = "frozenset[str] | Everything"
 
 
 class Watcher:
