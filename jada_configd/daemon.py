@@ -170,10 +170,10 @@ class Daemon:
 
     def _policy_arrived(self) -> None:
         self._loop.turn(0)
+        self._tell_standing()  # whoever waited for the reload asks right after it
         if self._reloading:
             self._reloading = False
             self._notifier.ready()
-        self._tell_standing()
         if self._reload_again:
             self._reload_again = False
             self._reload()
