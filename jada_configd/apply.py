@@ -4,6 +4,7 @@ Nothing is decided here: an action has no choice left in it, and its guard raise
 writer where the machine is no longer as it was looked at.
 """
 
+from collections.abc import Mapping
 from typing import Protocol, assert_never
 
 from jada_configd.core.actions import (
@@ -16,6 +17,8 @@ from jada_configd.core.actions import (
     SetSysctl,
     StartJob,
 )
+from jada_configd.core.model import ResourceId
+from jada_configd.core.plan import Plan, ordered
 
 
 class Writer(Protocol):
@@ -65,3 +68,20 @@ def apply(action: Action, writer: Writer) -> None:
             writer.start_job(action)
         case _:
             assert_never(action)
+
+
+def carry_out(plans: Mapping[ResourceId, Plan], writer: Writer) -> dict[ResourceId, Exception]:
+    """Every action of a batch, in order; a resource whose action failed takes no further one.
+
+    But for limits of processes: one that has gone, or is not ours to change, keeps no other from
+    its own. Returns what went wrong, for each resource that it hit.
+    """
+    errors: dict[ResourceId, Exception] = {}
+    for action, askers in ordered(plans):
+        if all(each in errors for each in askers) and not isinstance(action, SetProcessLimit):
+            continue
+        try:
+            apply(action, writer)
+        except Exception as error:  # noqa: BLE001 - told as a Report; what is no HostError is a bug
+            errors |= {each: error for each in askers if each not in errors}
+    return errors

@@ -43,21 +43,21 @@ class Jobs:
         fields = owed.fields if owed is not None else ()
         self._jobs[job] = _Job(action.unit, action.how, time.monotonic_ns(), fields)
         # systemd may show a unit without its job before it tells how that has ended.
-        self._reconciler.at_work.add(service_of(action.unit))
+        self._reconciler.obstacles.at_work.add(service_of(action.unit))
 
     def ended(self, job: str, result: str, now_ns: int) -> ServiceApplied | None:
         """A job has ended so; None where it was none of ours."""
         ours = self._jobs.pop(job, None)
         if ours is None:
             return None
-        self._reconciler.at_work.discard(service_of(ours.unit))
+        self._reconciler.obstacles.at_work.discard(service_of(ours.unit))
         self._judge(ours, result, now_ns)
         took = (now_ns - ours.at_ns) / 1e9
         return ServiceApplied(ours.unit, ours.how, result, ours.fields, took)
 
     def _judge(self, job: _Job, result: str, now_ns: int) -> None:
         """What ended well settles what it can; after another end the unit rests a while."""
-        resting = self._reconciler.resting
+        resting = self._reconciler.obstacles.resting
         if result == "done":
             self._failures.pop(job.unit, None)
             resting.pop(service_of(job.unit), None)

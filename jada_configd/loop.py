@@ -4,7 +4,6 @@
 for a job: the end of one is an event, like a hint.
 """
 
-import selectors
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
@@ -22,15 +21,9 @@ from jada_configd.core.specs import Policy
 from jada_configd.core.status import Board, Last, state_of
 from jada_configd.core.windows import Windows
 from jada_configd.errors import Busy, HostError
+from jada_configd.hearing import Hearing
 from jada_configd.holdings import Holdings
-from jada_configd.host.manager.systemd import (
-    JobEnded,
-    ManagerLost,
-    Systemd,
-    UnitChanged,
-    UnitsReloaded,
-)
-from jada_configd.host.watching.hints import Everything, Hints
+from jada_configd.host.manager.systemd import JobEnded, Systemd
 from jada_configd.jobs import Jobs
 from jada_configd.kinds import KINDS
 from jada_configd.reconcile import Reconciler
@@ -43,10 +36,9 @@ if TYPE_CHECKING:  # watchdog is dear to import, and only a daemon watches
 SWEEP_NS: Final = 300_000_000_000  # while there is no policy that says how often
 LOCK_RETRY_NS: Final = 20_000_000  # another pass is under way: ask again, and keep the beat
 BLOCKED_NS: Final = 2_000_000_000  # longer than a pass takes: who has the lock hangs, or is stopped
+BLOCKED_RETRY_NS: Final = 250_000_000
 TROUBLE_RETRY_NS: Final = 1_000_000_000
 RESOLVE_AGAIN_NS: Final = 10_000_000_000  # at the next turn from then on
-EVERYTHING_GAP_NS: Final = 250_000_000
-SETTLED_NS: Final = 2_000_000  # longer after a start than the clocks' slack in core/staleness.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +67,21 @@ class Loop:
         self.board = Board({name: kind.noun for name, kind in KINDS.items()})
         self.schedule = Schedule(sweep_ns=SWEEP_NS)
         self.policy: Policy | None = None
-        self.selector = selectors.DefaultSelector()
         self._world = world
         self._tell = tell
         self._jobs_allowed = jobs_allowed
         self._holdings = Holdings(world.reader, world.scope)
+        self._hearing = Hearing(
+            world.watcher, world.systemd, self.schedule, self._holdings, self._job_ended
+        )
+        self.selector = self._hearing.selector
         self.jobs = Jobs(world.ledger, world.takeup, world.reconciler)
-        self._manager_descriptor: int | None = None
         self._lock_trouble: str | None = None
         self._cleaned = False
-        self._lost_match = False  # a pattern may match other files now
         self._asked: set[ResourceId] = set()  # services that owe something since their last look
         self._not_before_ns = 0
         self._busy_since_ns: int | None = None
-        self._everything_ns = 0
         self._resolve_again_ns = 0
-        if world.watcher is not None:
-            self.selector.register(world.watcher, selectors.EVENT_READ)
 
     # ---- what is held
 
@@ -113,7 +103,7 @@ class Loop:
         units = policy.services if managed else ()
         self._world.takeup.services = {spec.unit: spec for spec in units}
         windows = Windows(policy.windows, self._world.calendar) if policy.windows else None
-        self._world.reconciler.windows = windows if managed else None
+        self._world.reconciler.obstacles.windows = windows if managed else None
 
     def allow_jobs(self) -> None:
         """From now on services are looked at too, and take up what they owe."""
@@ -124,7 +114,7 @@ class Loop:
         self.schedule.hint(waited, now_ns, "startup")
 
     def _resolve(self) -> None:
-        self._lost_match = False
+        self._hearing.lost_match = False
         if self.policy is None:
             return
         others = self._holdings.resolve(self.policy)
@@ -164,95 +154,32 @@ class Loop:
 
         Returns the descriptors of others (signals, the policy's child) that became readable.
         """
-        readable = self._sleep(until_ns)
+        readable = self._hearing.sleep(until_ns, self._not_before_ns)
         detected_ns = time.monotonic_ns()
         if self.schedule.next_opening() is not None:
             self.schedule.open_windows(time.time(), detected_ns)
-        watcher = self._world.watcher
-        if watcher is not None:
-            self._hear_watcher(watcher.glance(), detected_ns)
-        self._hear_manager(detected_ns)
+        self._hearing.hear(detected_ns)
         self._sweep()
         self._pass()
-        if watcher is not None and watcher.is_behind():
-            self._hear_watcher(watcher.hints(), time.monotonic_ns())
+        self._hearing.catch_up()
+        self.board.counters.overflows = self._hearing.overflows
         return readable
 
-    def _sleep(self, until_ns: int) -> list[int]:
-        systemd = self._world.systemd
-        if systemd is not None:
-            self._follow_descriptor(systemd.fileno())
-            poll_ns = systemd.poll_due()
-            until_ns = until_ns if poll_ns is None else min(until_ns, poll_ns)
-            if systemd.pending():
-                until_ns = 0
-        due_ns = max(self.schedule.next_due(), self._not_before_ns)
-        wait = (min(until_ns, due_ns) - time.monotonic_ns()) / 1e9
-        opens_at = self.schedule.next_opening()
-        if opens_at is not None:
-            wait = min(wait, opens_at - time.time())
-        ready = self.selector.select(max(0.0, wait))
-        ours = (self._world.watcher, self._manager_descriptor)
-        return [key.fd for key, _ in ready if key.fileobj not in ours]
-
-    def _follow_descriptor(self, descriptor: int | None) -> None:
-        """The bus is another descriptor after a reconnect."""
-        if descriptor == self._manager_descriptor:
-            return
-        if self._manager_descriptor is not None:
-            self.selector.unregister(self._manager_descriptor)
-        if descriptor is not None:
-            self.selector.register(descriptor, selectors.EVENT_READ)
-        self._manager_descriptor = descriptor
-
-    def _hear_watcher(self, hints: Hints, now_ns: int) -> None:
-        if isinstance(hints, Everything):
-            self.board.counters.overflows += 1
-            self._lost_match = True
-            # Whoever overflows the queue again and again has everything looked at a few times a
-            # second, not at each overflow.
-            earliest_ns = max(now_ns, self._everything_ns + EVERYTHING_GAP_NS)
-            self._everything_ns = min(earliest_ns, now_ns + EVERYTHING_GAP_NS)
-            self.schedule.hint(self._holdings.resources, self._everything_ns)
-            return
-        for path in hints:
-            known = self._holdings.at_path(path)
-            if known is None:
-                self._lost_match = True
-            else:
-                self.schedule.hint(known, now_ns)
-
-    def _hear_manager(self, now_ns: int) -> None:
-        if self._world.systemd is None:
-            return
-        for event in self._world.systemd.events():
-            match event:
-                case UnitChanged():
-                    self._hint_unit(event.unit, now_ns)
-                case JobEnded():
-                    applied = self.jobs.ended(event.job, event.result, now_ns)
-                    if applied is not None:
-                        self.board.counters.service_applies += event.result == "done"
-                        self._tell(applied)
-                    self._hint_unit(event.unit, now_ns)
-                case UnitsReloaded() | ManagerLost():
-                    self.schedule.hint(self._holdings.asking_manager(), now_ns)
-
-    def _hint_unit(self, unit: str, now_ns: int) -> None:
-        """Look at what a unit concerns; at what it reads, when that look can tell what it read."""
-        for each in self._holdings.of_unit(unit):
-            at_ns = now_ns if KINDS[each.kind].asks_manager else now_ns + SETTLED_NS
-            self.schedule.hint((each,), at_ns)
+    def _job_ended(self, event: JobEnded, now_ns: int) -> None:
+        applied = self.jobs.ended(event.job, event.result, now_ns)
+        if applied is not None:
+            self.board.counters.service_applies += event.result == "done"
+            self._tell(applied)
 
     def _sweep(self) -> None:
         if self.schedule.sweep(time.monotonic_ns()):
             if self._world.watcher is not None:
                 self._world.watcher.refresh()
-            if self._world.reconciler.windows is not None:
-                self._world.reconciler.windows.read_zones()
+            if self._world.reconciler.obstacles.windows is not None:
+                self._world.reconciler.obstacles.windows.read_zones()
             self._resolve()
             self._forget_others()
-        elif self._lost_match or self._resolve_again():
+        elif self._hearing.lost_match or self._resolve_again():
             self._resolve()
 
     def _resolve_again(self) -> bool:
@@ -295,7 +222,7 @@ class Loop:
         blocked = now_ns >= self._busy_since_ns + BLOCKED_NS
         if blocked:
             self._lock_trouble = f"nothing can be looked at: {busy}"
-        self._not_before_ns = now_ns + (EVERYTHING_GAP_NS if blocked else LOCK_RETRY_NS)
+        self._not_before_ns = now_ns + (BLOCKED_RETRY_NS if blocked else LOCK_RETRY_NS)
 
     def _take(self, reports: Iterable[Report]) -> None:
         self.board.counters.passes += 1
@@ -308,7 +235,7 @@ class Loop:
             if report.result == "corrected":
                 self._time(report)
                 if KINDS[report.resource.id.kind].moves_ceilings:
-                    self._lost_match = True  # "max" is another number
+                    self._hearing.lost_match = True  # "max" is another number
                     self.schedule.hint(self._holdings.asking_manager(), now_ns)
             if news:
                 self._tell(Reconciled(report))
@@ -332,7 +259,7 @@ class Loop:
 
     def troubles(self) -> list[str]:
         """What keeps the loop itself from its work, one sentence each."""
-        windows = self._world.reconciler.windows
+        windows = self._world.reconciler.obstacles.windows
         unreadable = None if windows is None else windows.trouble
         each = (self._holdings.trouble, self._lock_trouble, unreadable)
         return [trouble for trouble in each if trouble is not None]

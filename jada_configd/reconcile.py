@@ -5,29 +5,27 @@ nothing is a success by assumption, only the second look decides. Without a writ
 changed: that is `check`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from jada_configd.apply import Writer, apply
+from jada_configd.apply import Writer, carry_out
 from jada_configd.core.actions import Action, ReloadUnits, SetProcessLimit, StartJob
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Drift, Resource, ResourceId, Result
-from jada_configd.core.plan import Plan, ordered, shown
+from jada_configd.core.plan import Plan, shown
 from jada_configd.core.report import Report
 from jada_configd.core.resources import service_of
 from jada_configd.core.seams import Reader
-from jada_configd.core.settling import Settling
-from jada_configd.core.usage import LOOK_EVERY_NS, Alarms
-from jada_configd.core.windows import Shut, Windows
+from jada_configd.core.windows import Shut
 from jada_configd.errors import Refused, Stale
 from jada_configd.looks import Look, Looker
+from jada_configd.obstacles import EVENT_LOST_NS, Obstacles
+from jada_configd.strains import Strains
 from jada_configd.takeup import TakeUp
 
 Batch: TypeAlias = Sequence[tuple[Resource, Cause]]
 
-# The end of a job or a daemon-reload is an event; should that be lost, a look finds the end too.
-EVENT_LOST_NS = 5_000_000_000
 # A rival may put its value back between our writing and our looking; so often in a row, and it is
 # no race any more.
 UNTAKEN_MOST = 8
@@ -50,16 +48,12 @@ class Reconciler:
         self._takeup = takeup
         self._clock_ns = clock_ns
         self._keep = keep
-        self.resting: dict[ResourceId, int] = {}  # nothing is done about these before that moment
-        self.at_work: set[ResourceId] = set()  # nor about these, whose job has not ended
-        self.windows: Windows | None = None  # outside which nothing is done; None: at any time
+        self.obstacles = Obstacles()
         self._reloads = False  # this pass has systemd read its unit files
-        self._settling = Settling()
-        self._alarms = Alarms()
+        self._strains = Strains()
         self._begun: dict[ResourceId, Report] = {}  # to be told once it has ended
         self._seen_wrong: dict[ResourceId, int | None] = {}  # with when it had last been right
         self._untaken: dict[ResourceId, int] = {}
-        self._awaited: dict[ResourceId, int] = {}  # since when the end of a job has been missed
 
     def hold(self, resources: frozenset[ResourceId]) -> None:
         """These are the resources from now on; what is remembered of others is forgotten."""
@@ -67,20 +61,21 @@ class Reconciler:
             for each in remembered.keys() - resources:
                 remembered.pop(each, None)
         self._looker.hold(resources)
-        names = frozenset(map(str, resources))
-        self._settling.hold(names)
-        self._alarms.hold(names)
+        self.obstacles.hold(resources)
+        self._strains.hold(resources)
 
     def check(self, batch: Batch) -> list[Report]:
         """What has drifted and what would be done; nothing is changed, and nothing can be."""
         looks = [self._looker.look(resource, cause) for resource, cause in batch]
-        return [self._with_strains(each, self._checked(each), "drifted") for each in looks]
+        return [self._strains.beside(each, self._checked(each), "drifted") for each in looks]
 
     def reconcile(self, batch: Batch, writer: Writer) -> list[Report]:
         """Correct what has drifted, in the order of `core/plan.py`, and look again."""
         looks = [self._looker.look(resource, cause) for resource, cause in batch]
         waits = {
-            each.resource.id: self._unsettled(each) for each in looks if isinstance(each, Look)
+            each.resource.id: self.obstacles.unsettled(each)
+            for each in looks
+            if isinstance(each, Look)
         }
         ready = {
             each.resource.id: each
@@ -90,16 +85,16 @@ class Reconciler:
             and waits[each.resource.id] is None
             and not self._reloads_already(each)
             # what rests is looked at and told, and left alone
-            and self.resting.get(each.resource.id, 0) <= each.at_ns
-            and not self._is_at_work(each)
+            and self.obstacles.rests_until(each) is None
+            and not self.obstacles.is_at_work(each)
         }
-        shut = {name: shut for name, look in ready.items() if (shut := self._shut(look))}
+        shut = {name: shut for name, look in ready.items() if (shut := self.obstacles.shut(look))}
         acting = {name: look for name, look in ready.items() if name not in shut}
         self._takeup.begin(
             (each.resource, self._looker.rules(each.resource)) for each in acting.values()
         )
         self._reloads = any(ReloadUnits() in each.plan.actions for each in acting.values())
-        errors = _carry_out(acting, writer)
+        errors = carry_out({name: look.plan for name, look in acting.items()}, writer)
         done_ns = self._clock_ns()
         reports = []
         for each in looks:
@@ -113,7 +108,7 @@ class Reconciler:
             else:
                 reports.append(self._left(each, waits[each.resource.id]))
         return [
-            self._with_strains(look, report, _if_left(look.resource))
+            self._strains.beside(look, report, _if_left(look.resource))
             for look, report in zip(looks, reports, strict=True)
         ]
 
@@ -122,20 +117,10 @@ class Reconciler:
             return look
         if not look.drift:
             return look.report("in-sync", look.observed.note)
-        shut = self._shut(look)
+        shut = self.obstacles.shut(look)
         if shut is not None:
             return self._waits_for_window(look, shut)
         return look.report(look.beyond_us, look.drift.problem, self._would_do(look))
-
-    def _shut(self, look: Look) -> Shut | None:
-        """The window that has to open before what mends this may be done."""
-        if self.windows is None or not look.may_act:
-            return None
-        return self.windows.shut_to(look.plan.actions)
-
-    def _unsettled(self, look: Look) -> int | None:
-        signature = look.observed.unsettled if look.drift else None
-        return self._settling.wait(str(look.resource.id), signature, look.at_ns)
 
     def _would_do(self, look: Look) -> tuple[str, ...]:
         then = self._takeup.would_ask(look.resource) if look.plan.actions else ()
@@ -212,8 +197,8 @@ class Reconciler:
             return look.report("failed", f"{why}; {none}")
         corrected = look.report("corrected", actions=(f"restart {unit}",))
         self._begun.setdefault(look.resource.id, corrected)
-        shut = None if self.windows is None else self.windows.shut("restart")
-        if shut is not None and service_of(unit) not in self.at_work:
+        shut = self.obstacles.shut_to_restarts()
+        if shut is not None and service_of(unit) not in self.obstacles.at_work:
             return _until_it_opens(look, shut, f"{why}; {unit} has to restart")
         return self._waits_for_end(look, f"{why}; {unit} has to restart")
 
@@ -237,11 +222,11 @@ class Reconciler:
         if look.resource.mode == "observe":
             seen: Result = "reported" if look.observed.evidence is not None else "failed"
             return look.report(seen, problem, self._would_do(look))
-        rests_until_ns = self.resting.get(look.resource.id, 0)
-        if look.plan.actions and rests_until_ns > look.at_ns:
+        rests_until_ns = self.obstacles.rests_until(look)
+        if look.plan.actions and rests_until_ns is not None:
             rests = "is left alone for a while, because its last job failed"
             return replace(look.report("drifted", problem or rests), again_ns=rests_until_ns)
-        if self._reloads_already(look) or look.resource.id in self.at_work:
+        if self._reloads_already(look) or look.resource.id in self.obstacles.at_work:
             return self._waits_for_end(look, problem)
         waits = f"waits for {look.plan.waits}"
         if look.plan.under_way:
@@ -249,26 +234,6 @@ class Reconciler:
         if problem is None or look.observed.pending:
             return look.report("waiting", problem or waits)
         return look.report(look.beyond_us, problem)
-
-    def _with_strains(self, look: Look | Report, report: Report, result: Result) -> Report:
-        """What came of a look, and beside it how near the thing is to its limits.
-
-        `result` is that of a strain alone. What was corrected is told so; the strain with the next.
-        """
-        if isinstance(look, Report):
-            return report
-        told = self._alarms.take(str(look.resource.id), look.observed.strains)
-        if look.observed.strains or told.eased:
-            look_by_ns = look.at_ns + LOOK_EVERY_NS if look.observed.strains else None
-            look_by_ns = report.look_by_ns or look_by_ns
-            known = told.known and not look.drift
-            report = replace(report, look_by_ns=look_by_ns, eased=told.eased, known=known)
-        if told.problem is None:
-            return report
-        report = replace(report, problem="; ".join(filter(None, (report.problem, told.problem))))
-        if report.result == "corrected":
-            return replace(report, look_by_ns=look.at_ns)
-        return replace(report, result=result) if report.result == "in-sync" else report
 
     def _reloads_already(self, look: Look) -> bool:
         """Whether the daemon-reload that is missing was started after the file came to stand so."""
@@ -279,23 +244,11 @@ class Reconciler:
             and look.at_ns < begun.detected_ns + EVENT_LOST_NS
         )
 
-    def _is_at_work(self, look: Look) -> bool:
-        """Whether a job of ours has not ended; systemd shows none, and may be about to tell."""
-        resource = look.resource.id
-        if resource not in self.at_work or not look.plan.actions:
-            self._awaited.pop(resource, None)
-            return False
-        if look.at_ns < self._awaited.setdefault(resource, look.at_ns) + EVENT_LOST_NS:
-            return True
-        self.at_work.discard(resource)
-        del self._awaited[resource]
-        return False
-
     def _in_sync(self, look: Look) -> Report:
         resource = look.resource
         if look.observed.interim:
             return look.report("in-sync")
-        if resource.id in self.at_work:  # a new process is there, and may not get ready
+        if resource.id in self.obstacles.at_work:  # a new process is there, and may not get ready
             return self._waits_for_end(look, "its job is under way")
         begun = self._begun.pop(resource.id, None)
         if self._ledger.has_begun(str(resource.id)):  # ended only now, or cut short by a crash
@@ -320,23 +273,6 @@ class Reconciler:
         if look.observed.good is not None:
             self._keep(resource.id, look.observed.good)
         return self._takeup.is_right(resource, look.at_ns)
-
-
-def _carry_out(looks: Mapping[ResourceId, Look], writer: Writer) -> dict[ResourceId, Exception]:
-    """Every action of the batch; a resource whose action failed takes no further one.
-
-    But for limits of processes: one that has gone, or is not ours to change, keeps no other from
-    its own.
-    """
-    errors: dict[ResourceId, Exception] = {}
-    for action, askers in ordered({each: look.plan for each, look in looks.items()}):
-        if all(each in errors for each in askers) and not isinstance(action, SetProcessLimit):
-            continue
-        try:
-            apply(action, writer)
-        except Exception as error:  # noqa: BLE001 - told as a Report; what is no HostError is a bug
-            errors |= {each: error for each in askers if each not in errors}
-    return errors
 
 
 def _if_left(resource: Resource) -> Result:

@@ -78,7 +78,7 @@ class FakeLoop:
         self.policy = policy
         self.takeup.services = {spec.unit: spec for spec in policy.services}
         windows = Windows(policy.windows, self.calendar) if policy.windows else None
-        self.reconciler.windows = windows
+        self.reconciler.obstacles.windows = windows
         self._resolve()
         self.schedule.hint_all(self.host.now_ns, cause)
 
@@ -215,18 +215,18 @@ class FakeLoop:
 
     def _job_accepted(self, job: Job) -> None:
         self._jobs.add(job.number)
-        self.reconciler.at_work.add(service_of(job.unit))
+        self.reconciler.obstacles.at_work.add(service_of(job.unit))
 
     def _judge(self, job: Job, result: str) -> None:
         if job.number not in self._jobs:
             return
         service = service_of(job.unit)
         self._jobs.discard(job.number)
-        self.reconciler.at_work.discard(service)
+        self.reconciler.obstacles.at_work.discard(service)
         if result != "done":
-            self.reconciler.resting[service] = self.host.now_ns + JOB_REST_NS
+            self.reconciler.obstacles.resting[service] = self.host.now_ns + JOB_REST_NS
             return
-        self.reconciler.resting.pop(service, None)
+        self.reconciler.obstacles.resting.pop(service, None)
         if job.how == "reload":
             self.ledger.reloaded(job.unit, job.begun_ns)
         else:

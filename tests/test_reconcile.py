@@ -11,7 +11,8 @@ from jada_configd.core.report import Report
 from jada_configd.core.seams import Ceiling
 from jada_configd.core.specs import Policy, SettingsSpec
 from jada_configd.errors import HostError, ManagerGone, Refused, Unable, UnitRefused
-from jada_configd.reconcile import EVENT_LOST_NS, UNTAKEN_MOST
+from jada_configd.obstacles import EVENT_LOST_NS
+from jada_configd.reconcile import UNTAKEN_MOST
 from tests.fake_host import MILLISECOND_NS, SECOND_NS, FakeHost, JobEnded, Unit, named
 from tests.fake_loop import FakeLoop
 from tests.kinds.worlds import (
