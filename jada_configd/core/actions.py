@@ -10,7 +10,9 @@ from typing import Literal, TypeAlias
 
 from jada_configd.core.seams import LimitValue
 
-How: TypeAlias = Literal["reload", "restart", "reload-or-restart"]
+# "start" resets a failure (systemctl(1), reset-failed) and then restarts a unit, or starts it where
+# it does not run; the others leave alone what does not run.
+How: TypeAlias = Literal["reload", "restart", "reload-or-restart", "start"]
 
 
 def digest(data: bytes) -> str:
@@ -92,7 +94,7 @@ class SetProcessLimit:
 
 @dataclass(frozen=True, slots=True)
 class StartJob:
-    """Start a job for a unit that runs; its end comes later, as an event."""
+    """Start a job for a unit; its end comes later, as an event."""
 
     unit: str
     how: How

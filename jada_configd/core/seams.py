@@ -76,6 +76,10 @@ class UnitFact:
     command: tuple[str, ...] = ()  # argv of the first ExecStart=
     control_group: str = ""
     limits: Mapping[str, LimitPair] | None = None
+    restarts: int = 0  # NRestarts: by Restart=, since somebody last started it
+    ended: str = ""  # how its last main process ended: "exit status 3", "signal SEGV"; "": well
+    start_burst: int = 0  # StartLimitBurst; 0: as many starts as anybody likes
+    start_interval_ns: int = 0  # StartLimitIntervalSec, within which so many; 0: the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +201,40 @@ class Owed:
 
     `stale` says that a process of the unit may have read a wrong value; `since_ns` is the moment of
     the correction (CLOCK_MONOTONIC): a main process that started later has settled the debt.
-    `reloaded`: a reload was made since, which settles no staleness.
+    `first_ns` is the moment of the first correction of those that it sums up, 0: the same.
+    `reloaded`: a reload was made since, which settles no staleness. `skipped`: the unit was busy
+    for so long that it was given up; the next correction asks again.
     """
 
     stale: bool
     since_ns: int
     fields: tuple[str, ...]
     reloaded: bool = False
+    first_ns: int = 0
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A command that answers a question about a unit with its exit status.
+
+    It runs as a transient unit `name` of its own, outside our sandbox: as the user and group of
+    `unit`, for `seconds` at most, its output in the journal. One of a name runs at a time.
+    """
+
+    name: str
+    unit: str
+    command: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Inhibitor:
+    """A lock against shutdown in mode "block" (systemd-inhibit(1)), held by a process."""
+
+    pid: int
+    who: str
+    why: str
 
 
 class Reader(Protocol):

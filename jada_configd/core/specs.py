@@ -4,7 +4,7 @@
 only way back in. Nothing here checks anything: what arrives has been validated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -13,6 +13,8 @@ from jada_configd.core.seams import LimitPair
 from jada_configd.core.windows import Purpose, Window
 
 Apply: TypeAlias = Literal["reload", "restart", "reload-or-restart", "none"]
+OnUnhealthy: TypeAlias = Literal["roll-back", "keep"]
+DrainPolicy: TypeAlias = Literal["restart", "skip"]
 When: TypeAlias = Literal["always", "stale", "auto"]
 Live: TypeAlias = Literal["main", "all", "none"]
 OnMissing: TypeAlias = Literal["owned", "last-good"]
@@ -34,11 +36,56 @@ class SettingsSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthSpec:
+    """`[service."UNIT".health]`: when a service counts as healthy; durations are seconds.
+
+    It is when its unit is active with one main process for `stable`, and all that is asked besides
+    says so: `command` (argv) with exit status 0, `url` with HTTP status 200, and what the unit's
+    journal shows of the patterns (PCRE2). A change that has not come to that `within` has failed.
+    Each of these questions is asked anew `every` so often, and may take `timeout`.
+    """
+
+    stable: float = 5.0
+    within: float = 60.0
+    every: float = 10.0
+    timeout: float = 10.0
+    command: tuple[str, ...] = ()
+    url: str | None = None
+    journal_must: str | None = None
+    journal_must_not: str | None = None
+
+    @property
+    def probes(self) -> bool:
+        """Whether anything is asked besides what systemd tells."""
+        asked = (self.command, self.url, self.journal_must, self.journal_must_not)
+        return any(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackSpec:
+    """`[service."UNIT".fallback]`: what is held in place of the policy's values, and when.
+
+    `rules` are held in the files of the entry `settings` once the service was unhealthy `after`
+    times in a row; after `retry` seconds the policy's own values are tried once.
+    """
+
+    settings: str
+    rules: Mapping[Field, Rule]
+    after: int = 3
+    retry: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSpec:
     """`[service."UNIT"]`: how a unit takes corrections up, and its limits as (soft, hard).
 
     `usage`: the share of a limit, 1 being all of it, from which on its use is told as drift. `live`
     says of which processes limits are changed while they run: of the main one, of all, of none.
+
+    `applies` says for some fields, and all below them, what `apply` says for the rest. Changes
+    within `gather` share one apply, two of which are `min_interval` apart (seconds). `busy` is a
+    file that exists, or a command that ends with 0, while work is in flight: a restart waits for
+    the end of that for `drain` seconds at most.
     """
 
     unit: str
@@ -49,6 +96,15 @@ class ServiceSpec:
     origin: str
     usage: Mapping[str, float] = field(default_factory=dict)
     live: Live = "main"
+    applies: Mapping[Field, Apply] = field(default_factory=dict)
+    gather: float = 0.2
+    min_interval: float = 10.0
+    busy: str | tuple[str, ...] | None = None
+    drain: float = 300.0
+    drain_policy: DrainPolicy = "restart"
+    on_unhealthy: OnUnhealthy = "roll-back"
+    health: HealthSpec = field(default_factory=HealthSpec)
+    fallback: FallbackSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +147,8 @@ class Policy:
     logins: tuple[LoginSpec, ...] = ()
     textfile: str | None = None  # where metrics are written
     windows: Mapping[Purpose, tuple[Window, ...]] = field(default_factory=dict)
+    contested_after: int = 10  # corrections of one field within that many seconds are no contest
+    contested_within: float = 60.0
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Policy":
@@ -112,6 +170,8 @@ class Policy:
                 purpose: tuple(_window(entry) for entry in entries)
                 for purpose, entries in plain["windows"].items()
             },
+            contested_after=plain["contested_after"],
+            contested_within=plain["contested_within"],
         )
 
 
@@ -122,10 +182,14 @@ def _settings(plain: Mapping[str, Any]) -> SettingsSpec:
         services=tuple(plain["services"]),
         create=plain["create"],
         on_missing=plain["on_missing"],
-        rules={tuple(rule["field"]): _rule(rule) for rule in plain["rules"]},
+        rules=_rules(plain["rules"]),
         mode=plain["mode"],
         origin=plain["origin"],
     )
+
+
+def _rules(plain: Sequence[Mapping[str, Any]]) -> dict[Field, Rule]:
+    return {tuple(rule["field"]): _rule(rule) for rule in plain}
 
 
 def _rule(plain: Mapping[str, Any]) -> Rule:
@@ -141,6 +205,7 @@ def _rule(plain: Mapping[str, Any]) -> Rule:
 
 
 def _service(plain: Mapping[str, Any]) -> ServiceSpec:
+    busy = plain["busy"]
     return ServiceSpec(
         unit=plain["unit"],
         apply=plain["apply"],
@@ -150,7 +215,20 @@ def _service(plain: Mapping[str, Any]) -> ServiceSpec:
         origin=plain["origin"],
         usage=plain["usage"],
         live=plain["live"],
+        applies={tuple(field): apply for field, apply in plain["applies"]},
+        gather=plain["gather"],
+        min_interval=plain["min_interval"],
+        busy=tuple(busy) if isinstance(busy, list) else busy,
+        drain=plain["drain"],
+        drain_policy=plain["drain_policy"],
+        on_unhealthy=plain["on_unhealthy"],
+        health=HealthSpec(**{**plain["health"], "command": tuple(plain["health"]["command"])}),
+        fallback=None if plain["fallback"] is None else _fallback(plain["fallback"]),
     )
+
+
+def _fallback(plain: Mapping[str, Any]) -> FallbackSpec:
+    return FallbackSpec(plain["settings"], _rules(plain["rules"]), plain["after"], plain["retry"])
 
 
 def _login(plain: Mapping[str, Any]) -> LoginSpec:

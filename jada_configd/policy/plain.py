@@ -12,6 +12,26 @@ from jada_configd.policy.sysctls import plain_sysctls
 from jada_configd.policy.windows import plain_windows
 
 _DEFAULT_SERVICE: Final = models.Service.model_validate({})
+_DEFAULT_PACE: Final[Mapping[str, Any]] = {
+    "applies": [],
+    "gather": 0.2,
+    "min_interval": 10.0,
+    "busy": None,
+    "drain": 300.0,
+    "drain_policy": "restart",
+    "on_unhealthy": "roll-back",
+    "health": {
+        "stable": 5.0,
+        "within": 60.0,
+        "every": 10.0,
+        "timeout": 10.0,
+        "command": [],
+        "url": None,
+        "journal_must": None,
+        "journal_must_not": None,
+    },
+    "fallback": None,
+}
 
 
 def plain(policy: models.Policy, entries: Sequence[Entry], documents: Documents) -> dict[str, Any]:
@@ -29,6 +49,8 @@ def plain(policy: models.Policy, entries: Sequence[Entry], documents: Documents)
         "logins": _logins(policy, documents),
         "textfile": policy.metrics.textfile if "metrics" in policy.model_fields_set else None,
         "windows": plain_windows(policy.windows.model_dump(exclude_unset=True)),
+        "contested_after": 10,
+        "contested_within": 60.0,
     }
 
 
@@ -68,6 +90,7 @@ def _services(
                 "limits": limits,
                 "live": model.live,
                 "usage": _usage(model.usage),
+                **_DEFAULT_PACE,
                 "mode": policy.daemon.mode,
                 "origin": origin,
             }
