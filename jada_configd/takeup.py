@@ -8,13 +8,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
+from jada_configd.core.course import Before
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.model import Drift, Resource, pointer
+from jada_configd.core.model import Drift, Resource, ResourceId, pointer
 from jada_configd.core.resources import services_of
-from jada_configd.core.seams import Owed, Reader
+from jada_configd.core.seams import Content, Owed, Reader, UnitFact
 from jada_configd.core.specs import DropIn, ProcessLimits, ServiceSpec, SettingsSpec
 from jada_configd.core.staleness import debt_of
+from jada_configd.core.trial import Round, Trial, identity, is_sound
+from jada_configd.core.trials import values_before
 from jada_configd.errors import HostError
+from jada_configd.looks import Look
 
 OWN_DOING_NS: Final = 2_000_000_000  # within this a program has set its limits, if it does that
 
@@ -22,12 +27,21 @@ OWN_DOING_NS: Final = 2_000_000_000  # within this a program has set its limits,
 class TakeUp:
     """Notes begun corrections, and the debts of units that finished ones make."""
 
-    def __init__(self, reader: Reader, ledger: Ledger, save: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        ledger: Ledger,
+        save: Callable[[], None],
+        keep_before: Callable[[ResourceId, bytes], None],
+    ) -> None:
+        """`keep_before` keeps the bytes of a file that is about to be changed."""
         self._reader = reader
         self._ledger = ledger
         self._save = save
+        self._keep_before = keep_before
         self._asked: set[str] = set()
         self.services: Mapping[str, ServiceSpec] = {}
+        self.rounds: Mapping[str, Round] = {}  # of health probes, the last of each unit
 
     def take_asked(self) -> frozenset[str]:
         """The units that have been asked for something since the last call."""
@@ -35,15 +49,32 @@ class TakeUp:
         self._asked.clear()
         return asked
 
-    def begin(self, resources: Iterable[tuple[Resource, str]]) -> None:
+    def begin(self, looks: Iterable[tuple[Look, str]]) -> None:
         """Note what is about to be changed under services, so that a crash cannot hide it.
 
-        Each resource comes with the digest of its rules. Saved before anything is changed.
+        Each look comes with the digest of its resource's rules. Saved before anything is changed,
+        and so is what stands there: a service may turn out not to bear the change.
         """
-        for resource, rules in resources:
+        for look, rules in looks:
+            resource = look.resource
             if isinstance(resource.spec, SettingsSpec | DropIn) and services_of(resource):
                 self._ledger.begin(str(resource.id), rules)
+                self._note_before(look)
         self.save()
+
+    def _note_before(self, look: Look) -> None:
+        units = services_of(look.resource)
+        specs = [self.services[unit] for unit in units if unit in self.services]
+        if all(spec.on_unhealthy == "keep" for spec in specs):
+            return
+        for action in look.plan.actions:
+            if isinstance(action, ReplaceFile | RemoveFile):
+                content = action.content if isinstance(action, ReplaceFile) else None
+                before = _before(look, action.path, "" if content is None else digest(content))
+                if self._ledger.trials.before(before.resource) is None and before.existed:
+                    assert isinstance(look.observed.file, Content)
+                    self._keep_before(look.resource.id, look.observed.file.data)
+                self._ledger.trials.keep(before)
 
     def corrected(
         self,
@@ -52,12 +83,13 @@ class TakeUp:
         right_ns: int | None,
         done_ns: int,
         *,
+        found_ns: int = 0,
         by_us: bool = True,
     ) -> None:
         """The resource was right at `right_ns` (None: unknown) and is right again since `done_ns`.
 
-        Where somebody else put it right (`by_us` False) a service is asked to take that up only if
-        it may have read what was wrong.
+        That it was not was found at `found_ns` (0: just then). Where somebody else put it right
+        (`by_us` False) a service is asked to take that up only if it may have read what was wrong.
         """
         if not isinstance(resource.spec, SettingsSpec | DropIn):
             return
@@ -68,9 +100,20 @@ class TakeUp:
             # seen at the process itself, so the file asks for nothing but what `always` says.
             if spec is None or (isinstance(resource.spec, DropIn) and spec.when != "always"):
                 continue
-            self._owe(spec if by_us else replace(spec, when="stale"), right_ns, done_ns, fields)
+            spec = spec if by_us else replace(spec, when="stale")
+            self._owe(spec, right_ns, done_ns, fields, found_ns or done_ns)
         self._ledger.end(str(resource.id))
+        if isinstance(resource.spec, SettingsSpec):
+            self.forget_before(resource)
         self.save()
+
+    def forget_before(self, resource: Resource) -> None:
+        """Nobody will go back to what stood there, unless a service has yet to be seen on it."""
+        units = services_of(resource)
+        trials = self._ledger.trials
+        if any(self._ledger.owed(unit) or trials.of(unit) for unit in units):
+            return
+        trials.forget_before(str(resource.id))
 
     def would_ask(self, resource: Resource) -> tuple[str, ...]:
         """What a correction may be followed by, as an operator reads it."""
@@ -88,6 +131,9 @@ class TakeUp:
         if not isinstance(resource.spec, ProcessLimits):
             return None
         unit = resource.spec.unit
+        if self._ledger.owed(unit) is None and self._ledger.trials.of(unit) is None:
+            # What the drop-in was before is of no more use: no start of ours hangs on it.
+            self._ledger.trials.forget_before(f"unit-dropin:{unit}")
         if not self._ledger.has_tried(unit):
             return None
         started_ns = self._started_ns(unit)
@@ -115,7 +161,8 @@ class TakeUp:
         else:
             self._ledger.trying(unit, wanted, started_ns)
             fields = tuple(pointer(change.field) for change in drift.changes)
-            self._ask(unit, Owed(stale=True, since_ns=now_ns, fields=fields))
+            debt = Owed(stale=True, since_ns=now_ns, fields=fields)
+            self._ask(unit, debt, self._trial(spec, self._unit(unit), debt, None, now_ns))
         self.save()
         if tried and self._ledger.owed(unit) is None:
             return f"a restart of {unit} did not bring it either"
@@ -123,8 +170,12 @@ class TakeUp:
 
     def _started_ns(self, unit: str) -> int | None:
         """When its main process started, None where nobody can tell."""
+        fact = self._unit(unit)
+        return fact.main_started_ns or None if fact else None
+
+    def _unit(self, unit: str) -> UnitFact | None:
         try:
-            return self._reader.unit(unit).main_started_ns or None
+            return self._reader.unit(unit)
         except HostError:
             return None
 
@@ -132,18 +183,57 @@ class TakeUp:
         """Make the ledger last, if it has changed."""
         if self._ledger.changed:
             self._save()
-            self._ledger.changed = False
+            self._ledger.saved()
 
     def _owe(
-        self, spec: ServiceSpec, right_ns: int | None, done_ns: int, fields: tuple[str, ...]
+        self,
+        spec: ServiceSpec,
+        right_ns: int | None,
+        done_ns: int,
+        fields: tuple[str, ...],
+        found_ns: int,
     ) -> None:
-        try:
-            debt = debt_of(spec, self._reader.unit(spec.unit), right_ns, done_ns, fields)
-        except HostError:  # it cannot be known, and what cannot be known counts as stale
-            debt = Owed(stale=True, since_ns=done_ns, fields=fields)
+        fact = self._unit(spec.unit)
+        # It cannot be known where nobody tells, and what cannot be known counts as stale.
+        unknown = Owed(stale=True, since_ns=done_ns, fields=fields)
+        debt = debt_of(spec, fact, right_ns, done_ns, fields) if fact else unknown
         if debt is not None:
-            self._ask(spec.unit, debt)
+            self._ask(spec.unit, debt, self._trial(spec, fact, debt, right_ns, found_ns))
 
-    def _ask(self, unit: str, debt: Owed) -> None:
+    def _trial(
+        self,
+        spec: ServiceSpec,
+        fact: UnitFact | None,
+        debt: Owed,
+        right_ns: int | None,
+        found_ns: int,
+    ) -> Trial:
+        """How the service does on the change will be known; and how it did before."""
+        last, now_ns = self.rounds.get(spec.unit), debt.since_ns
+        sound = is_sound(spec.health, fact, last, now_ns) if fact else False
+        if fact and right_ns is not None and spec.health.is_young(identity(fact)[1], now_ns):
+            sound = False  # what it has read was wrong for a moment only: nobody ran well on that
+        return Trial(spec.unit, "change", found_ns, debt.stale, sound, debt.fields)
+
+    def _ask(self, unit: str, debt: Owed, trial: Trial) -> None:
         self._ledger.owe(unit, debt)
+        self._ledger.trials.open(trial)
         self._asked.add(unit)
+
+    def also(self, spec: ServiceSpec, fields: tuple[str, ...], now_ns: int) -> None:
+        """A file was put back that this one reads too; it takes that up as any correction."""
+        fact = self._unit(spec.unit)
+        debt = debt_of(replace(spec, when="stale"), fact, None, now_ns, fields) if fact else None
+        if debt is not None:
+            self._ask(spec.unit, debt, Trial(spec.unit, "change", now_ns, False, False, fields))
+
+
+def _before(look: Look, path: str, wrote: str) -> Before:
+    """What stands there, as far as the ledger has to know it; the bytes are kept beside."""
+    file, values = look.observed.file, values_before(look.drift.changes)
+    name = str(look.resource.id)
+    if not isinstance(file, Content):
+        return Before(name, path, existed=False, mode=0, uid=-1, gid=-1, wrote=wrote, whole=True)
+    whole = look.drift.problem is not None or not isinstance(look.resource.spec, SettingsSpec)
+    owner = {"mode": file.mode, "uid": file.uid, "gid": file.gid}
+    return Before(name, path, existed=True, **owner, wrote=wrote, values=values, whole=whole)

@@ -17,6 +17,7 @@ from jada_configd.core.staleness import (
     last_began_ns,
     runs,
 )
+from jada_configd.core.trials import Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,17 @@ class Ledger:
         self._tried: dict[str, Tried] = {}
         self._began_ns = 0  # when a unit last began to read
         self._news = False
-        self.changed = False
+        self._changed = False
+        self.trials = Trials()
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything that is not saved."""
+        return self._changed or self.trials.changed
+
+    def saved(self) -> None:
+        """All that has changed has been saved."""
+        self._changed = self.trials.changed = False
 
     def right(self, resource: str, rules: str, at_ns: int) -> None:
         """The owned values were right at that moment."""
@@ -71,12 +82,12 @@ class Ledger:
         """A correction begins; whoever finds this after a crash knows that it may have happened."""
         if resource not in self._begun:
             self._begun[resource] = Known(rules, self.right_since(resource, rules))
-            self.changed = True
+            self._changed = True
 
     def end(self, resource: str) -> None:
         """The correction is done and what it asks of services is in the ledger."""
         if self._begun.pop(resource, None) is not None:
-            self.changed = True
+            self._changed = True
 
     def has_begun(self, resource: str) -> bool:
         """Whether a correction may have been made for which nothing is asked yet."""
@@ -91,14 +102,23 @@ class Ledger:
         old = self._owed.get(unit)
         if old is not None:
             fields = tuple(dict.fromkeys((*old.fields, *debt.fields)))
-            debt = Owed(old.stale or debt.stale, max(old.since_ns, debt.since_ns), fields)
+            first_ns = old.first_ns or old.since_ns
+            since_ns = max(old.since_ns, debt.since_ns)
+            debt = Owed(old.stale or debt.stale, since_ns, fields, first_ns=first_ns)
         self._owed[unit] = debt
-        self.changed = True
+        self._changed = True
+
+    def skip(self, unit: str) -> None:
+        """The unit was busy for too long: what it owes is left until there is more."""
+        debt = self._owed.get(unit)
+        if debt is not None and not debt.skipped:
+            self._owed[unit] = replace(debt, skipped=True)
+            self._changed = True
 
     def settle(self, unit: str) -> None:
         """The unit has taken everything up, or does not run."""
         if self._owed.pop(unit, None) is not None:
-            self.changed = True
+            self._changed = True
 
     def reloaded(self, unit: str, begun_ns: int | None = None) -> None:
         """A reload ended well: it settles what a reload can settle, and no staleness.
@@ -110,7 +130,7 @@ class Ledger:
             return
         if debt.stale:
             self._owed[unit] = replace(debt, reloaded=True)
-            self.changed = True
+            self._changed = True
         else:
             self.settle(unit)
 
@@ -144,14 +164,14 @@ class Ledger:
         made = self._tried.get(unit)
         twice = made is not None and wanted <= made.wanted and made.held_ns == started_ns
         self._tried[unit] = Tried(wanted, None, twice and started_ns is not None)
-        self.changed = True
+        self._changed = True
 
     def wants_still(self, unit: str, wanted: frozenset[str]) -> None:
         """Of what a restart was made for, these are still wanted; others have come true."""
         made = self._tried.get(unit)
         if made is None or wanted == made.wanted:
             return
-        self.changed = True
+        self._changed = True
         if wanted:
             self._tried[unit] = replace(made, wanted=wanted)
         else:
@@ -162,7 +182,7 @@ class Ledger:
         made = self._tried.get(unit)
         if made is not None and made.held_ns != started_ns:
             self._tried[unit] = replace(made, held_ns=started_ns)
-            self.changed = True
+            self._changed = True
 
     def debts(self, boot: str) -> dict[str, Any]:
         """Debts and begun corrections as plain JSON; moments mean something in that boot only."""
@@ -170,6 +190,7 @@ class Ledger:
             "boot": boot,
             "begun": {name: [each.rules, each.right_ns] for name, each in self._begun.items()},
             "owed": {unit: asdict(debt) for unit, debt in self._owed.items()},
+            **self.trials.plain(),
             "tried": {
                 unit: [sorted(each.wanted), each.held_ns, each.twice]
                 for unit, each in self._tried.items()
@@ -202,6 +223,7 @@ class Ledger:
                 owed = {unit: _owed_of(debt) for unit, debt in debts["owed"].items()}
                 tried = {unit: _tried_of(*each) for unit, each in debts["tried"].items()}
                 ledger._begun, ledger._owed, ledger._tried = begun, owed, tried
+                ledger.trials = Trials.of_plain(debts)
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             if known and known["boot"] == boot:
                 ledger._known = _known_of(known["known"])
@@ -225,6 +247,7 @@ class Ledger:
         self._begun = {name: known for name, known in self._begun.items() if name in resources}
         self._owed = {unit: debt for unit, debt in self._owed.items() if unit in units}
         self._tried = {unit: made for unit, made in self._tried.items() if unit in units}
+        self.trials.forget_others(resources, units)
 
 
 def _is_after(known: Known | None, began_ns: int) -> bool:
@@ -247,4 +270,6 @@ def _tried_of(wanted: list[Any], held_ns: object, twice: object) -> Tried:
 
 def _owed_of(plain: Mapping[str, Any]) -> Owed:
     fields = tuple(map(str, plain["fields"]))
-    return Owed(bool(plain["stale"]), int(plain["since_ns"]), fields, bool(plain["reloaded"]))
+    reloaded, skipped = bool(plain["reloaded"]), bool(plain["skipped"])
+    since_ns, first_ns = int(plain["since_ns"]), int(plain["first_ns"])
+    return Owed(bool(plain["stale"]), since_ns, fields, reloaded, first_ns, skipped)

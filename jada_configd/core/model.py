@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from jada_configd.core.seams import Use
+from jada_configd.core.seams import Content, Missing, Use
 
 
 class Absent(enum.Enum):
@@ -156,7 +156,9 @@ class Observed:
     `interim`: what was there has ended, and what was begun with it goes on with what follows.
     `good` is content that is worth going back to. `pending`: the problem is that a place is not
     there yet, which is nobody's failure. `strains` tell how near it is to limits of which the
-    policy wants to know: drift that no plan mends and that keeps nothing from being mended.
+    policy wants to know: drift that no plan mends and that keeps nothing from being mended. `file`
+    is what a plan would change. `again_ns` asks for another look at that moment, and `degrades`
+    says that the host went back on the policy.
     """
 
     fields: Mapping[Field, Value]
@@ -169,6 +171,9 @@ class Observed:
     good: bytes | None = None
     pending: bool = False
     strains: tuple[Strain, ...] = ()
+    file: Content | Missing | None = None
+    again_ns: int | None = None
+    degrades: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,15 @@ class Plan:
     """Actions that mend one drift; with none of them, `waits` says what it waits for.
 
     `or_restart` names a unit whose restart would do the same where the kernel refuses the actions.
-    `under_way`: what it waits for ends by itself, and that end is an event.
+    `under_way`: what it waits for ends by itself, and that end is an event. `way_back`: it takes a
+    change back that did not go well, and nothing holds that up.
     """
 
     actions: tuple[Action, ...] = ()
     waits: str | None = None
     or_restart: str | None = None
     under_way: bool = False
+    way_back: bool = False
 
 
 _PROCESSES_NAMED = 3

@@ -5,7 +5,10 @@ A `Reader` cannot write. A `Writer` carries out one action each call and makes n
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from jada_configd.core.course import Course
 
 LimitValue: TypeAlias = int | None  # None is infinity (RLIM_INFINITY, getrlimit(2))
 LimitPair: TypeAlias = tuple[LimitValue, LimitValue]  # soft, hard
@@ -285,6 +288,12 @@ class Reader(Protocol):
 
     def owed(self, unit: str) -> Owed | None:
         """What the ledger says that the unit has not taken up yet."""
+
+    def course(self, unit: str) -> "Course":
+        """How the unit does on what was changed."""
+
+    def before(self, resource: str) -> bytes | None:
+        """What stood in the file of a resource before a change that is on trial, or None."""
 
 
 # What a zone's wall clock is ahead of UTC at a moment (CLOCK_REALTIME), both in seconds.

@@ -60,6 +60,10 @@ class HealthSpec:
         asked = (self.command, self.url, self.journal_must, self.journal_must_not)
         return any(asked)
 
+    def is_young(self, started_ns: int, now_ns: int) -> bool:
+        """Whether a process that started then has not run for `stable` yet."""
+        return now_ns < started_ns + int(self.stable * 1e9)
+
 
 @dataclass(frozen=True, slots=True)
 class FallbackSpec:

@@ -1,7 +1,7 @@
 """Claude Code settings: some keys of a JSON file, held leaf by leaf; the rest is somebody's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from jada_configd.core.actions import Action, KeepEvidence, ReplaceFile, digest
@@ -53,9 +53,9 @@ class SettingsKind:
             case Unreadable():
                 return Observed({}, None, fact.problem)
             case Missing():
-                return _missing(spec, fact, reader)
+                return replace(_missing(spec, fact, reader), file=fact)
             case Content():
-                return _read(spec, fact, reader)
+                return replace(_read(spec, fact, reader), file=fact)
 
     def plan(self, spec: SettingsSpec, drift: Drift, observed: Observed) -> Plan:
         """One replacement of the file, with nothing in it changed but what drifted."""

@@ -10,7 +10,7 @@ bring nothing of ours stays pending and is told; to load it is theirs to decide.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from jada_configd.core.actions import ReloadUnits
@@ -67,6 +67,9 @@ class DropInKind:
         fact = reader.read_file(spec.path)
         if isinstance(fact, Unreadable):
             return Observed({}, None, in_the_way(spec.path, fact.problem))
+        return replace(self._read(spec, fact, reader), file=fact)
+
+    def _read(self, spec: DropIn, fact: Content | Missing, reader: Reader) -> Observed:
         unit = reader.unit(spec.unit) if spec.managed else None
         fields = _file_fields(fact)
         if not spec.limits:
