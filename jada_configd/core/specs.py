@@ -23,7 +23,10 @@ LimitWord: TypeAlias = int | Literal["infinity", "max"]
 
 @dataclass(frozen=True, slots=True)
 class SettingsSpec:
-    """`[settings.NAME]`: some keys of JSON files. `path` may be a glob."""
+    """`[settings.NAME]`: some keys of JSON files. `path` may be a glob.
+
+    Of one file, which several entries may hold together, `names` are those of all of them.
+    """
 
     name: str
     path: str
@@ -33,6 +36,7 @@ class SettingsSpec:
     rules: Mapping[Field, Rule]
     mode: Mode
     origin: str
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def settings_files(policy: Policy, reader: Reader, troubles: list[str]) -> list[
         else:
             paths = (spec.path,)
         for path in paths:
-            one = replace(spec, path=path)
+            one = replace(spec, path=path, names=(spec.name,))
             if path in files:
                 troubles += _owned_twice(files[path], one)
                 one = _merged(files[path], one)
@@ -53,4 +53,5 @@ def _merged(first: SettingsSpec, second: SettingsSpec) -> SettingsSpec:
         rules={**second.rules, **first.rules},
         services=tuple(dict.fromkeys((*first.services, *second.services))),
         mode=mode,
+        names=first.names + second.names,
     )
