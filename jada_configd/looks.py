@@ -6,12 +6,14 @@ it becomes a report.
 
 import traceback
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import TypeAlias
 
 from jada_configd.core.diff import diff
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.model import Cause, Drift, Observed, Resource, ResourceId, Result
+from jada_configd.core.model import Cause, Drift, Field, Observed, Resource, ResourceId, Result
+from jada_configd.core.overlay import only, without
 from jada_configd.core.plan import Plan
 from jada_configd.core.report import Report
 from jada_configd.core.seams import Reader
@@ -19,11 +21,17 @@ from jada_configd.errors import HostError, ManagerGone, Unable
 from jada_configd.kinds import KINDS
 
 
+# Of a resource: the fields that are left as they are (None: all of it), and why; None: no field.
+Sparing: TypeAlias = Callable[[str], tuple[frozenset[Field] | None, str] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What was found at one resource, and what would mend it.
 
     `right_ns` is the last moment before this look at which the resource was known to be right.
+    `drift` is what may be acted on. `spared` is what is left as it is, because a service did not
+    bear it, and `spared_why` says so.
     """
 
     resource: Resource
@@ -33,6 +41,8 @@ class Look:
     observed: Observed
     drift: Drift
     plan: Plan
+    spared: Drift = Drift()
+    spared_why: str = ""
 
     @property
     def may_act(self) -> bool:
@@ -49,7 +59,8 @@ class Look:
         self, result: Result, problem: str | None = None, actions: tuple[str, ...] = ()
     ) -> Report:
         """What came of it."""
-        return Report(self.resource, result, self.drift, problem, actions, self.cause, self.at_ns)
+        made = Report(self.resource, result, self.drift, problem, actions, self.cause, self.at_ns)
+        return replace(made, degrades=True) if self.observed.degrades else made
 
     def failed(self, error: Exception) -> Report:
         """What went wrong when it was to be mended."""
@@ -59,9 +70,17 @@ class Look:
 class Looker:
     """Looks at resources, and remembers of each what its rules come to."""
 
-    def __init__(self, reader: Reader, ledger: Ledger, clock_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        ledger: Ledger,
+        clock_ns: Callable[[], int],
+        sparing: Sparing = lambda _: None,
+    ) -> None:
+        """`sparing` tells what of a resource is to be left as it is, and why."""
         self._reader = reader
         self._ledger = ledger
+        self._sparing = sparing
         self._clock_ns = clock_ns
         self._digests: dict[ResourceId, tuple[object, str]] = {}
 
@@ -76,11 +95,14 @@ class Looker:
         try:
             right_ns = self._ledger.right_since(str(resource.id), self.rules(resource))
             observed = kind.observe(resource.spec, self._reader)
-            drift = diff(kind.desired(resource.spec), observed)
+            found = diff(kind.desired(resource.spec), observed)
+            spared, why = self._sparing(str(resource.id)) or (frozenset(), "")
+            drift = without(found, spared)
             plan = kind.plan(resource.spec, drift, observed) if drift else Plan()
         except Exception as error:  # noqa: BLE001 - a bug: this resource backs off, the daemon lives
             return failed(resource, cause, at_ns, error, Drift())
-        return Look(resource, cause, at_ns, right_ns, observed, drift, plan)
+        left = found if spared is None else only(found, spared)
+        return Look(resource, cause, at_ns, right_ns, observed, drift, plan, left, why)
 
     def rules(self, resource: Resource) -> str:
         """What is wanted, in few bytes: what was right by other rules is not known to be right."""

@@ -19,6 +19,8 @@ from jada_configd.host.storage.state import StateDirectory
 _DEBTS = "ledger.json"
 _KNOWN = "known.json"
 _POLICY = "policy.json"
+_VERDICTS = "verdicts.json"
+_RETRIES = "retries.json"
 T = TypeVar("T")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -34,6 +36,11 @@ class Memory:
         self._trouble: str | None = None
         self._failed = False
         self._policy: str | None = None  # as it was last loaded or kept, to be kept once more
+
+    @property
+    def retries(self) -> str:
+        """The file by which an operator tells us to try again."""
+        return f"{self._path}/{_RETRIES}"
 
     def state(self) -> StateDirectory:
         """The state directory; raises `HostError`."""
@@ -77,6 +84,38 @@ class Memory:
     def save_known(self, ledger: Ledger) -> None:
         """Large, and saved now and then: losing it costs a restart that was not needed, at most."""
         self._save(_KNOWN, ledger.known(boot_id()))
+
+    def verdicts(self) -> Mapping[str, Any] | None:
+        """What was found of services."""
+        return self._load(_VERDICTS)
+
+    def save_verdicts(self, plain: Mapping[str, Any]) -> None:
+        """Synced: after a crash of the machine services start on what is kept here."""
+        self._save(_VERDICTS, plain, sync=True)
+
+    def take_retries(self) -> tuple[str, ...]:
+        """The units that an operator wants tried again; each is told once."""
+        kept = self._load(_RETRIES)
+        if not kept:
+            return ()
+        self._attempt(lambda: self.state().remove(_RETRIES))
+        units = kept.get("units")
+        return tuple(map(str, units)) if isinstance(units, list) else ()
+
+    def ask_retry(self, unit: str) -> None:
+        """An operator wants the unit tried again; raises `HostError`."""
+        state = self.state()
+        kept = state.load(_RETRIES) or {}
+        units = [each for each in kept.get("units", ()) if each != unit]
+        state.save(_RETRIES, {"units": [*units, unit]})
+
+    def keep_before(self, resource: ResourceId, content: bytes) -> None:
+        """Remember what stood in a file, for as long as a change of it is on trial."""
+        self._attempt(lambda: self.state().keep_before(str(resource), content))
+
+    def before(self, resource: str) -> bytes | None:
+        """What stood there."""
+        return self._attempt(lambda: self.state().before(resource))
 
     def policy(self) -> Mapping[str, Any] | None:
         """The last policy that loaded, as plain data."""

@@ -6,9 +6,13 @@ shut: each ends by itself, and the drift is looked at again then.
 
 from collections.abc import Collection
 
+from jada_configd.core.actions import StartJob
 from jada_configd.core.model import ResourceId
+from jada_configd.core.pacing import Pacing, Wait
 from jada_configd.core.settling import Settling
+from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.windows import Shut, Windows
+from jada_configd.kinds.service import Evidence
 from jada_configd.looks import Look
 
 # The end of a job or a daemon-reload is an event; should that be lost, a look finds the end too.
@@ -22,6 +26,7 @@ class Obstacles:
         self.resting: dict[ResourceId, int] = {}  # nothing is done about these before that moment
         self.at_work: set[ResourceId] = set()  # nor about these, whose job has not ended
         self.windows: Windows | None = None  # outside which nothing is done; None: at any time
+        self.pacing = Pacing()
         self._settling = Settling()
         self._awaited: dict[ResourceId, int] = {}  # since when the end of a job has been missed
 
@@ -51,9 +56,23 @@ class Obstacles:
         del self._awaited[resource]
         return False
 
+    def wait(self, look: Look) -> Shut | Wait | None:
+        """What has to come first, of windows and of the pace that a service bears."""
+        return self.shut(look) or self._paced(look)
+
+    def _paced(self, look: Look) -> Wait | None:
+        evidence, spec = look.observed.evidence, look.resource.spec
+        if not isinstance(evidence, Evidence) or not isinstance(spec, ServiceSpec):
+            return None
+        for action in look.plan.actions:
+            if isinstance(action, StartJob) and evidence.owed is not None:
+                unit, owed = evidence.unit, evidence.owed
+                return self.pacing.wait(spec, unit, owed, action.how, evidence.busy, look.at_ns)
+        return None
+
     def shut(self, look: Look) -> Shut | None:
         """The window that has to open before what mends this may be done."""
-        if self.windows is None or not look.may_act:
+        if self.windows is None or not look.may_act or look.plan.way_back:
             return None
         return self.windows.shut_to(look.plan.actions)
 

@@ -17,9 +17,10 @@ from jada_configd.core.plan import Plan, shown
 from jada_configd.core.report import Report
 from jada_configd.core.resources import service_of
 from jada_configd.core.seams import Reader
+from jada_configd.core.pacing import Wait
 from jada_configd.core.windows import Shut
 from jada_configd.errors import Refused, Stale
-from jada_configd.looks import Look, Looker
+from jada_configd.looks import Look, Looker, Sparing
 from jada_configd.obstacles import EVENT_LOST_NS, Obstacles
 from jada_configd.strains import Strains
 from jada_configd.takeup import TakeUp
@@ -41,9 +42,13 @@ class Reconciler:
         takeup: TakeUp,
         clock_ns: Callable[[], int],
         keep: Callable[[ResourceId, bytes], None],
+        sparing: Sparing = lambda _: None,
     ) -> None:
-        """`keep` is told content that was seen to be right: a broken file can go back to it."""
-        self._looker = Looker(reader, ledger, clock_ns)
+        """`keep` is told content that was seen to be right: a broken file can go back to it.
+
+        `sparing` tells what of a resource is left as it is, because a service did not bear it.
+        """
+        self._looker = Looker(reader, ledger, clock_ns, sparing)
         self._ledger = ledger
         self._takeup = takeup
         self._clock_ns = clock_ns
@@ -85,14 +90,13 @@ class Reconciler:
             and waits[each.resource.id] is None
             and not self._reloads_already(each)
             # what rests is looked at and told, and left alone
-            and self.obstacles.rests_until(each) is None
-            and not self.obstacles.is_at_work(each)
+            and (each.plan.way_back or self._is_free(each))
         }
-        shut = {name: shut for name, look in ready.items() if (shut := self.obstacles.shut(look))}
-        acting = {name: look for name, look in ready.items() if name not in shut}
-        self._takeup.begin(
-            (each.resource, self._looker.rules(each.resource)) for each in acting.values()
-        )
+        held_up = {
+            name: wait for name, look in ready.items() if (wait := self.obstacles.wait(look))
+        }
+        acting = {name: look for name, look in ready.items() if name not in held_up}
+        self._takeup.begin((each, self._looker.rules(each.resource)) for each in acting.values())
         self._reloads = any(ReloadUnits() in each.plan.actions for each in acting.values())
         errors = carry_out({name: look.plan for name, look in acting.items()}, writer)
         done_ns = self._clock_ns()
@@ -102,9 +106,9 @@ class Reconciler:
                 reports.append(each)
             elif each.resource.id in acting:
                 reports.append(self._acted(each, errors.get(each.resource.id), done_ns))
-            elif each.resource.id in shut:
+            elif each.resource.id in held_up:
                 self._seen_wrong.setdefault(each.resource.id, each.right_ns)
-                reports.append(self._waits_for_window(each, shut[each.resource.id]))
+                reports.append(self._held_up(each, held_up[each.resource.id]))
             else:
                 reports.append(self._left(each, waits[each.resource.id]))
         return [
@@ -112,10 +116,15 @@ class Reconciler:
             for look, report in zip(looks, reports, strict=True)
         ]
 
+    def _is_free(self, look: Look) -> bool:
+        return self.obstacles.rests_until(look) is None and not self.obstacles.is_at_work(look)
+
     def _checked(self, look: Look | Report) -> Report:
         if isinstance(look, Report):
             return look
         if not look.drift:
+            if look.spared:
+                return _spared(look)
             return look.report("in-sync", look.observed.note)
         shut = self.obstacles.shut(look)
         if shut is not None:
@@ -154,11 +163,15 @@ class Reconciler:
         if again.drift and _ends_later(look.plan.actions):
             self._begun.setdefault(look.resource.id, corrected)
             return self._waits_for_end(look, None)
-        self._takeup.corrected(look.resource, look.drift, look.right_ns, done_ns)
+        self._takeup.corrected(
+            look.resource, look.drift, look.right_ns, done_ns, found_ns=look.at_ns
+        )
         if again.drift:
             return self._partly(corrected, again) or self._untook(again)
-        self._knows_right(again)
         self._begun.pop(look.resource.id, None)  # told with this
+        if again.spared:
+            return replace(corrected, look_by_ns=again.at_ns)
+        self._knows_right(again)
         return corrected
 
     def _partly(self, corrected: Report, again: Look) -> Report | None:
@@ -209,11 +222,26 @@ class Reconciler:
 
     # ---- nothing was done
 
+    def _held_up(self, look: Look, wait: Shut | Wait) -> Report:
+        if isinstance(wait, Shut):
+            return self._waits_for_window(look, wait)
+        told = "; ".join(filter(None, (look.drift.problem, wait.sentence)))
+        if wait.gives_up:
+            self._ledger.skip(look.resource.id.name)
+            self._takeup.save()
+            return look.report("drifted", told, self._would_do(look))
+        waiting = look.report("waiting", told, self._would_do(look))
+        return replace(waiting, again_ns=wait.until_ns)
+
     def _waits_for_window(self, look: Look, shut: Shut) -> Report:
         return _until_it_opens(look, shut, look.drift.problem, self._would_do(look))
 
     def _left(self, look: Look, unsettled_ns: int | None) -> Report:
         if not look.drift:
+            if look.spared:
+                self._begun.pop(look.resource.id, None)
+                self._ledger.end(str(look.resource.id))
+                return _spared(look)
             return self._in_sync(look)
         problem = look.drift.problem
         self._seen_wrong.setdefault(look.resource.id, look.right_ns)
@@ -253,7 +281,10 @@ class Reconciler:
         begun = self._begun.pop(resource.id, None)
         if self._ledger.has_begun(str(resource.id)):  # ended only now, or cut short by a crash
             drift = begun.drift if begun is not None else Drift()
-            self._takeup.corrected(resource, drift, look.right_ns, look.at_ns)
+            found_ns = begun.detected_ns if begun is not None else look.at_ns
+            self._takeup.corrected(
+                resource, drift, look.right_ns, look.at_ns, found_ns=found_ns
+            )
         elif resource.id in self._seen_wrong and resource.mode == "enforce":
             right_ns = self._seen_wrong[resource.id]
             self._takeup.corrected(resource, Drift(), right_ns, look.at_ns, by_us=False)
@@ -273,6 +304,11 @@ class Reconciler:
         if look.observed.good is not None:
             self._keep(resource.id, look.observed.good)
         return self._takeup.is_right(resource, look.at_ns)
+
+
+def _spared(look: Look) -> Report:
+    """What a service did not bear is drift, and is left so."""
+    return replace(look.report("drifted", look.spared_why), drift=look.spared)
 
 
 def _if_left(resource: Resource) -> Result:

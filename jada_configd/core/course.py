@@ -30,15 +30,14 @@ class Before:
 class Course:
     """Of one unit, beside what systemd says of it.
 
-    `awaits` is what has to be seen before a change counts as taken up well, by `again_ns`; `asks`:
-    how it did before has to be known first. `goes_back`: what stood before has to come back now,
+    `awaits` is what has to be seen before a change counts as taken up well; `asks`: how it did
+    before has to be known first. `goes_back`: what stood before has to come back now,
     from `back_to`. `ailment` is why it is not healthy, `taken_back` that this policy was taken back
     from it, and `in_place` that other values than the policy's are held for it. `busy`: what its
     busy command says (None: it is idle, or has none).
     """
 
     awaits: str | None = None
-    again_ns: int | None = None
     asks: bool = False
     goes_back: bool = False
     back_to: tuple[Before, ...] = ()

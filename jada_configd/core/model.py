@@ -157,8 +157,7 @@ class Observed:
     `good` is content that is worth going back to. `pending`: the problem is that a place is not
     there yet, which is nobody's failure. `strains` tell how near it is to limits of which the
     policy wants to know: drift that no plan mends and that keeps nothing from being mended. `file`
-    is what a plan would change. `again_ns` asks for another look at that moment, and `degrades`
-    says that the host went back on the policy.
+    is what a plan would change. `degrades` says that the host went back on the policy.
     """
 
     fields: Mapping[Field, Value]
@@ -172,7 +171,6 @@ class Observed:
     pending: bool = False
     strains: tuple[Strain, ...] = ()
     file: Content | Missing | None = None
-    again_ns: int | None = None
     degrades: bool = False
 
 

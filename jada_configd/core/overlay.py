@@ -36,9 +36,14 @@ def _is(one: Rule | None, other: Rule) -> bool:
     return repr(one) == repr(other)
 
 
-def spared(drift: Drift, fields: frozenset[Field] | None) -> Drift:
+def without(drift: Drift, fields: frozenset[Field] | None) -> Drift:
     """The drift without the changes of these fields; None: nothing is left of it."""
     if fields is None:
         return Drift()
     changes = tuple(change for change in drift.changes if change.field not in fields)
     return drift if changes == drift.changes else replace(drift, changes=changes)
+
+
+def only(drift: Drift, fields: frozenset[Field]) -> Drift:
+    """The changes of these fields alone."""
+    return Drift(tuple(change for change in drift.changes if change.field in fields))

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from jada_configd.core.model import Cause, Drift, Resource, Result
+
+
+Outcome: TypeAlias = Literal["healthy", "unhealthy", "rolled-back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,24 @@ class ServiceApplied:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """It is known how a service does on a change.
+
+    `why` is why it did not do well. "rolled-back": what stood before was put back; `well` is
+    whether the service does well on that (None: somebody has stopped it), else `beside` is why not.
+    `seconds` are from the drift, or the new policy, to the verdict.
+    """
+
+    unit: str
+    outcome: Outcome
+    why: str
+    fields: tuple[str, ...]
+    seconds: float
+    well: bool | None = None
+    beside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyLoaded:
     """A policy came into force."""
 
@@ -92,4 +113,4 @@ class Standing:
     textfile: str | None = None
 
 
-Event: TypeAlias = Reconciled | ServiceApplied | PolicyLoaded | PolicyRejected | Standing
+Event: TypeAlias = Reconciled | ServiceApplied | Tried | PolicyLoaded | PolicyRejected | Standing

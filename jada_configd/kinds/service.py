@@ -93,7 +93,6 @@ class ServiceKind:
             problem,
             note,
             strains=strains(spec.usage, usage),
-            again_ns=course.again_ns,
             degrades=course.taken_back is not None or course.in_place is not None,
         )
 

@@ -45,6 +45,7 @@ class StateDirectory:
         self._create = create
         self._evidence = Shelf("evidence", EVIDENCE_BYTES_AT_MOST, EVIDENCE_FILES_AT_MOST)
         self._good = Shelf("last-good", LAST_GOOD_BYTES_AT_MOST, LAST_GOOD_FILES_AT_MOST)
+        self._before = Shelf("before", LAST_GOOD_BYTES_AT_MOST, LAST_GOOD_FILES_AT_MOST)
         self._remembered: dict[str, bytes] = {}
         self._appended: set[str] = set()
         self._found_safe: _Identity | None = None
@@ -98,6 +99,25 @@ class StateDirectory:
             return None
         seal, _, content = sealed.partition(b"\n")
         return content if digest(content).encode() == seal else None
+
+    def keep_before(self, resource: str, content: bytes) -> None:
+        """Keep what stood in the file of that resource before a change; raises `HostError`.
+
+        Not synced: a crash of the machine ends every process that could be on trial.
+        """
+        with self._writable() as directory:
+            self._before.put(directory, _long(resource), content)
+
+    def before(self, resource: str) -> bytes | None:
+        """What stood there, or None; raises `HostError`."""
+        with suppress(Nowhere), self._opened() as directory:
+            return self._before.get(directory, _long(resource))
+        return None
+
+    def remove(self, name: str) -> None:
+        """Remove a small document, if it is there; raises `HostError`."""
+        with self._writable() as directory, suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory)
 
     def load(self, name: str) -> dict[str, Any] | None:
         """A small document, None where there is none or it is no object; raises `HostError`.

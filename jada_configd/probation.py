@@ -1,0 +1,460 @@
+"""Services on probation: how each does on what was changed, and what follows from that.
+
+What a trial is, and when it has come to an end, is `core/trial.py`'s; its probes are asked by
+`probing.py`. Here a verdict becomes a deed: the change stands, or what stood before comes back and
+the revision is not tried again; and a breaker opens or closes.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from jada_configd.core.breaker import Breakers
+from jada_configd.core.course import NOTHING, Before, Course
+from jada_configd.core.ledger import Ledger
+from jada_configd.core.marks import Mark, Marks
+from jada_configd.core.model import Field, Resource
+from jada_configd.core.report import Outcome, Tried
+from jada_configd.core.resources import services_of
+from jada_configd.core.seams import Reader, UnitFact
+from jada_configd.core.specs import ServiceSpec
+from jada_configd.core.staleness import first_started_ns, runs
+from jada_configd.core.trial import (
+    Healthy,
+    Identity,
+    Over,
+    Pending,
+    Trial,
+    Unhealthy,
+    Verdict,
+    identity,
+    is_up,
+    judge,
+    seen,
+)
+from jada_configd.errors import HostError
+from jada_configd.probing import Probing
+from jada_configd.takeup import TakeUp
+from jada_configd.verdicts import Verdicts
+
+ASKED_AT_MOST_NS: Final = 30_000_000_000  # then a service is not known to have been healthy
+
+
+@dataclass(slots=True)
+class _Standing:
+    """A service outside trials: what was last seen of it."""
+
+    main: Identity = (0, 0)
+    since_ns: int = 0
+    restarts: int = 0
+    failed: bool = False
+    ailment: str | None = None  # why it is not healthy, as far as that is not for its probes to say
+    heard_ns: int = 0  # the round that was last taken into account
+
+
+class Probation:
+    """Judges, and remembers what follows. The loop calls `look` after each look at a service."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        ledger: Ledger,
+        takeup: TakeUp,
+        probing: Probing,
+        verdicts: Verdicts,
+        tell: Callable[[Tried], None],
+    ) -> None:
+        """`verdicts` outlive restarts and reboots; `tell` hears how each trial has ended."""
+        self._reader = reader
+        self._ledger = ledger
+        self._takeup = takeup
+        self._probing = probing
+        self._verdicts = verdicts
+        self._tell = tell
+        self._standing: dict[str, _Standing] = {}
+        self._stopped: set[str] = set()  # units of which somebody else's job has ended lately
+        self._half_open_ns: dict[str, int] = {}
+        self._resources: Mapping[str, Resource] = {}
+        self.at_work: Callable[[str], bool] = lambda _: False
+        self.moved = False  # what is to be held is another than before
+        self._revision = ""
+
+    # ---- what is held
+
+    def enforce(self, revision: str, now_ns: int) -> None:
+        """This revision of the policy is in force from now on, with the services of `takeup`."""
+        specs = self._takeup.services
+        fallbacks = {unit: spec.fallback for unit, spec in specs.items() if spec.fallback}
+        self._revision = revision
+        self._verdicts.breakers.hold(fallbacks, revision, now_ns, time.time())
+        if self._verdicts.marks.keep_to(revision):
+            self._verdicts.changed = True
+            for unit in self._ledger.trials.units():
+                trial = self._ledger.trials.of(unit)
+                if trial is not None and trial.purpose == "way back":
+                    self._close(unit)  # where it was going back from is no more
+        self._standing = {unit: each for unit, each in self._standing.items() if unit in specs}
+        self._probing.serve(specs)
+        self._save()
+
+    def hold(self, resources: Mapping[str, Resource]) -> None:
+        """These are the resources from now on, by their ids in words."""
+        self._resources = resources
+
+    def sparing(self, resource: str) -> tuple[frozenset[Field] | None, str] | None:
+        """What of a resource is left as it is, because a service did not bear it."""
+        found = self._verdicts.marks.sparing(resource)
+        if found is None:
+            return None
+        mark, fields = found
+        if self._verdicts.breakers.holds_fallback(mark.unit):
+            return None
+        return fields, mark.sentence()
+
+    # ---- what there is to know
+
+    def course(self, unit: str) -> Course:
+        """How the unit does on what was changed."""
+        spec, trial = self._takeup.services.get(unit), self._ledger.trials.of(unit)
+        mark, standing = self._verdicts.marks.of(unit), self._standing.get(unit, _Standing())
+        breaker = self._verdicts.breakers.status(unit)
+        held = breaker is not None and breaker["state"] == "open"
+        course = replace(
+            NOTHING,
+            taken_back=mark.sentence() if mark else None,
+            in_place=_in_place(unit, breaker["why"]) if breaker and held else None,
+            busy=self._probing.busy(unit),
+        )
+        if spec is None or trial is None:
+            return replace(course, ailment=self._ailment(unit, standing))
+        if trial.purpose == "way back" and not trial.begun_ns:
+            return replace(course, goes_back=True, back_to=self._back_to(unit))
+        if not trial.begun_ns:
+            asks = trial.sound is None and spec.health.probes
+            return replace(course, asks=asks, ailment=self._ailment(unit, standing))
+        return replace(course, awaits=f"{unit} to be healthy for {spec.health.stable:g} s")
+
+    def is_healthy(self, fact: UnitFact) -> bool | None:
+        """Whether a service is healthy, None where that is not known yet."""
+        spec, trial = self._takeup.services.get(fact.name), self._ledger.trials.of(fact.name)
+        if not is_up(fact):
+            return False
+        if self._ailment(fact.name, self._standing.get(fact.name, _Standing())) is not None:
+            return False
+        if trial is not None and trial.begun_ns:
+            return None
+        if spec is not None and spec.health.probes:
+            last = self._probing.rounds.get(fact.name)
+            return None if last is None or last.main != identity(fact) else True
+        return True
+
+    def ailment(self, unit: str) -> str | None:
+        """Why a service is not healthy, where there is more to say than systemd does."""
+        return self._ailment(unit, self._standing.get(unit, _Standing()))
+
+    def under_way(self) -> list[str]:
+        """What is being watched: `jada-agent.service is being watched`."""
+        trials = (self._ledger.trials.of(unit) for unit in self._ledger.trials.units())
+        return [
+            f"{trial.unit} is watched until it is known to be healthy"
+            for trial in trials
+            if trial is not None and (trial.begun_ns or trial.purpose == "way back")
+        ]
+
+    def _ailment(self, unit: str, standing: _Standing) -> str | None:
+        last = self._probing.rounds.get(unit)
+        if last is not None and last.failures and last.main == standing.main:
+            return f"{unit} is not healthy: {'; '.join(last.failures)}"
+        return standing.ailment
+
+    def _back_to(self, unit: str) -> tuple[Before, ...]:
+        """What stood in the files that this unit reads, as far as there is a way back to it."""
+        return tuple(
+            each
+            for each in self._ledger.trials.befores()
+            if (resource := self._resources.get(each.resource)) and unit in services_of(resource)
+        )
+
+    # ---- what has happened
+
+    def begun(self, unit: str, how: str, now_ns: int) -> None:
+        """A job of ours was accepted: the change is being taken up."""
+        trial = self._ledger.trials.of(unit)
+        self._stopped.discard(unit)
+        if trial is None:
+            return
+        if trial.purpose == "way back" and how == "start":
+            self._put_back(unit, now_ns)
+        self._ledger.trials.put(trial.begin(now_ns, self._seen_restarts(unit)))
+
+    def interfered(self, unit: str) -> None:
+        """A job of somebody else's on this unit has ended."""
+        self._stopped.add(unit)
+
+    def answered(self, unit: str, now_ns: int) -> None:
+        """A round of its probes has ended."""
+        self.look(unit, now_ns)
+
+    def turn(self, now_ns: int) -> None:
+        """Breakers whose time has come."""
+        for unit in self._verdicts.breakers.turn(now_ns, time.time()):
+            self._half_open_ns[unit] = now_ns
+            self._moved(unit)
+        self._save()
+
+    def due_ns(self) -> int | None:
+        """When `turn` has something to do."""
+        return self._verdicts.breakers.next_due_ns()
+
+    def retry(self, unit: str, now_ns: int) -> bool:
+        """An operator says that it be tried again; whether there was anything to try."""
+        self._half_open_ns[unit] = now_ns
+        half_open = self._verdicts.breakers.retry(unit, time.time())
+        unmarked = self._verdicts.marks.remove(unit)
+        if not (half_open or unmarked):
+            return False
+        self._close(unit)
+        self._standing.pop(unit, None)
+        self._verdicts.changed |= unmarked
+        self._moved(unit)
+        self._save()
+        return True
+
+    def look(self, unit: str, now_ns: int) -> int | None:
+        """Judge a unit that was just looked at; when to look at it again, None: whenever."""
+        spec = self._takeup.services.get(unit)
+        try:
+            fact = self._reader.unit(unit)
+        except HostError:
+            return None
+        if spec is None:
+            return None
+        again_ns = self._judged(spec, fact, now_ns)
+        standing_ns = self._stands(spec, fact, now_ns)
+        self._save()
+        moments = [each for each in (again_ns, standing_ns) if each is not None]
+        return min(moments, default=None)
+
+    # ---- trials
+
+    def _judged(self, spec: ServiceSpec, fact: UnitFact, now_ns: int) -> int | None:
+        trial = self._ledger.trials.of(spec.unit)
+        if trial is None:
+            return None
+        if not trial.begun_ns:
+            trial = self._not_begun(spec, fact, trial, now_ns)
+            if trial is None or not trial.begun_ns:
+                return None
+        trial = seen(trial, fact, now_ns)
+        self._ledger.trials.put(trial)
+        last = self._probing.rounds.get(spec.unit)
+        verdict = judge(
+            trial,
+            spec.health,
+            fact,
+            last,
+            now_ns,
+            at_work=self.at_work(spec.unit),
+            stopped=spec.unit in self._stopped,
+        )
+        return self._act_on(spec, fact, trial, verdict, now_ns)
+
+    def _not_begun(
+        self, spec: ServiceSpec, fact: UnitFact, trial: Trial, now_ns: int
+    ) -> Trial | None:
+        """Before a job of ours: how it does as it is, or a start that was not ours."""
+        if trial.purpose == "way back":
+            return None
+        if self._ledger.owed(spec.unit) is None:
+            if not runs(fact):
+                self._over(trial)
+                return None
+            return trial.begin(first_started_ns(fact) or now_ns, fact.restarts)
+        if trial.sound is None:
+            sound = self._soundness(spec, fact, now_ns, trial)
+            if sound is not None:
+                trial = replace(trial, sound=sound)
+                self._ledger.trials.put(trial)
+        return trial
+
+    def _soundness(
+        self, spec: ServiceSpec, fact: UnitFact, now_ns: int, trial: Trial
+    ) -> bool | None:
+        last = self._probing.rounds.get(spec.unit)
+        if last is not None and last.main == identity(fact):
+            return not last.failures
+        if not is_up(fact) or now_ns > trial.found_ns + ASKED_AT_MOST_NS:
+            return False
+        self._probing.ask(spec.unit, now_ns)
+        return None
+
+    def _act_on(
+        self, spec: ServiceSpec, fact: UnitFact, trial: Trial, verdict: Verdict, now_ns: int
+    ) -> int | None:
+        match verdict:
+            case Pending():
+                if verdict.asks:
+                    self._probing.ask(spec.unit, now_ns)
+                return verdict.again_ns
+            case Healthy():
+                self._healthy(spec, trial, now_ns)
+            case Unhealthy():
+                self._unhealthy(spec, fact, trial, verdict.why, now_ns)
+            case Over():
+                self._over(trial)
+        return now_ns
+
+    def _healthy(self, spec: ServiceSpec, trial: Trial, now_ns: int) -> None:
+        self._close(spec.unit)
+        self._standing_of(spec.unit).ailment = None
+        self._result(spec.unit, None, now_ns)
+        if trial.purpose == "way back":
+            self._ended_back(trial, now_ns, well=True)
+            return
+        self._tell(_tried(trial, "healthy", "", now_ns))
+
+    def _unhealthy(
+        self, spec: ServiceSpec, fact: UnitFact, trial: Trial, why: str, now_ns: int
+    ) -> None:
+        self._probing.forget(spec.unit)
+        if trial.purpose == "way back":
+            self._close(spec.unit)
+            self._ail(fact, f"{spec.unit} is not healthy on what came back either: {why}")
+            self._ended_back(trial, now_ns, well=False, why=why)
+            self._result(spec.unit, why, now_ns)
+            return
+        back_to = self._back_to(spec.unit)
+        closed = self._verdicts.breakers.status(spec.unit)
+        tried_once = closed is not None and closed["state"] != "closed"
+        if spec.on_unhealthy == "keep" or tried_once or not (
+            trial.stale and trial.sound and back_to
+        ):
+            self._close(spec.unit)
+            self._ail(fact, f"{spec.unit} did not become healthy on a change: {why}")
+            self._tell(_tried(trial, "unhealthy", why, now_ns))
+            self._result(spec.unit, why, now_ns)
+            return
+        # Kept before any file goes back: whoever starts from here on must not correct it again.
+        self._verdicts.marks.put(
+            Mark(spec.unit, self._revision, why, time.time(), _spared(back_to))
+        )
+        self._verdicts.changed = True
+        self._save()
+        self._ledger.settle(spec.unit)
+        way_back = replace(trial, purpose="way back", begun_ns=0, why=why, stale=False)
+        self._ledger.trials.put(way_back)
+        self.moved = True
+
+    def _put_back(self, unit: str, now_ns: int) -> None:
+        """What others read too they have to take up as it is now."""
+        fields = ("",)
+        for before in self._back_to(unit):
+            for other in services_of(self._resources[before.resource]):
+                spec = self._takeup.services.get(other)
+                if other != unit and spec is not None:
+                    self._takeup.also(spec, fields, now_ns)
+
+    def _ended_back(self, trial: Trial, now_ns: int, *, well: bool, why: str = "") -> None:
+        self._verdicts.marks.ended(trial.unit, well=well)
+        self._verdicts.changed = True
+        told = _tried(trial, "rolled-back", trial.why, now_ns)
+        self._tell(replace(told, well=well, beside=why))
+        self.moved = True
+
+    def _over(self, trial: Trial) -> None:
+        self._close(trial.unit)
+        if trial.purpose == "way back":
+            self._tell(_tried(trial, "rolled-back", trial.why, trial.found_ns))
+
+    def _close(self, unit: str) -> None:
+        self._ledger.trials.close(unit)
+        for before in self._back_to(unit):
+            self._takeup.forget_before(self._resources[before.resource])
+        self._stopped.discard(unit)
+
+    # ---- outside trials
+
+    def _stands(self, spec: ServiceSpec, fact: UnitFact, now_ns: int) -> int | None:
+        """Take note of ends that nobody asked for, and of probes that were asked by the clock."""
+        standing = self._standing_of(spec.unit)
+        trial = self._ledger.trials.of(spec.unit)
+        failed = fact.active_state == "failed"
+        crashed = fact.restarts > standing.restarts or (failed and not standing.failed)
+        known = standing.main != (0, 0)
+        standing.restarts, standing.failed = fact.restarts, failed
+        if identity(fact) != standing.main or not is_up(fact):
+            standing.main = identity(fact) if is_up(fact) else (0, 0)
+            standing.since_ns = now_ns
+        if trial is not None or not self._counts(spec.unit, fact):
+            return None
+        if crashed and known:
+            why = f"its main process ended with {fact.ended or 'exit status 0'}"
+            self._result(spec.unit, why, now_ns)
+        stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
+        if not is_up(fact):
+            return None
+        if now_ns < stable_ns:
+            return stable_ns if standing.ailment or spec.fallback else None
+        last = self._probing.rounds.get(spec.unit)
+        if not spec.health.probes:
+            standing.ailment = None
+            self._result(spec.unit, None, now_ns)
+        elif last is not None and last.main == standing.main and last.ended_ns != standing.heard_ns:
+            standing.heard_ns = last.ended_ns
+            standing.ailment = None
+            self._result(spec.unit, "; ".join(last.failures) or None, now_ns)
+        return None
+
+    def _counts(self, unit: str, fact: UnitFact) -> bool:
+        """Whether what runs is on the values that a half-open breaker has tried."""
+        breaker = self._verdicts.breakers.status(unit)
+        if breaker is None or breaker["state"] != "half-open":
+            return True
+        return identity(fact)[1] > self._half_open_ns.get(unit, 0)
+
+    def _standing_of(self, unit: str) -> _Standing:
+        return self._standing.setdefault(unit, _Standing())
+
+    def _ail(self, fact: UnitFact, why: str) -> None:
+        standing = self._standing_of(fact.name)
+        standing.ailment = why
+        standing.since_ns, standing.main = 0, (0, 0)
+        standing.restarts, standing.failed = fact.restarts, fact.active_state == "failed"
+
+    def _seen_restarts(self, unit: str) -> int:
+        return self._standing_of(unit).restarts
+
+    def _result(self, unit: str, problem: str | None, now_ns: int) -> None:
+        if self._verdicts.breakers.result(unit, problem, now_ns, time.time()) is not None:
+            self._moved(unit)
+
+    def _moved(self, unit: str) -> None:
+        """What is to be held is another now, or is to be tried again."""
+        self._probing.forget(unit)
+        self.moved = True
+
+    def _save(self) -> None:
+        self._takeup.save()
+        self._verdicts.save()
+
+
+def _in_place(unit: str, why: str) -> str:
+    return f"the fallback of {unit} is held in place of the policy's values: {why}"
+
+
+def _spared(back_to: tuple[Before, ...]) -> dict[str, frozenset[Field] | None]:
+    """The fields that go back, by resource; of a drop-in all, and what processes have of it."""
+    spared: dict[str, frozenset[Field] | None] = {}
+    for before in back_to:
+        fields = None if before.whole else frozenset(field for field, _ in before.values)
+        spared[before.resource] = fields
+        kind, _, name = before.resource.partition(":")
+        if kind == "unit-dropin":
+            spared[f"process-limits:{name}"] = None
+    return spared
+
+
+def _tried(trial: Trial, outcome: Outcome, why: str, now_ns: int) -> Tried:
+    took = max(0, now_ns - trial.found_ns) / 1e9
+    return Tried(trial.unit, outcome, why, trial.fields, took)
