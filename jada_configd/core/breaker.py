@@ -68,7 +68,7 @@ class Breakers:
         held = {unit: before.get(unit) or _Breaker(now) for unit in specs}
         self._specs = dict(specs)
         for unit, breaker in held.items():
-            if breaker.state == "open" and breaker.retry_at is None:  # as it was kept
+            if breaker.state == "open":  # its moment may be of another boot, or garbled
                 latest_ns = now_ns + _retry_ns(specs[unit])
                 due_ns = latest_ns if breaker.due_ns is None else min(breaker.due_ns, latest_ns)
                 held[unit] = breaker.waits(due_ns, now_ns, now)

@@ -338,7 +338,7 @@ def test_before_a_policy_is_held_nothing_is_held_by_what_was_kept() -> None:
     clocked.results("u")
     kept = Breakers.of(clocked.breakers.plain(BOOT), BOOT)
     assert kept.fallbacks() == {}
-    assert kept.result("one.service", None, clocked.at_ns, clocked.wall) is None
+    assert kept.result("one.service", "too slow", clocked.at_ns, clocked.wall) is None
     assert kept.plain(BOOT) == clocked.breakers.plain(BOOT)
 
 
@@ -396,6 +396,19 @@ def test_only_an_open_one_is_due(state: State) -> None:
     assert clocked.state() == state
     assert clocked.turn() == ()
     assert clocked.breakers.next_due_ns() is None
+
+
+def test_the_first_result_decides_whatever_count_stands_there() -> None:
+    assert restored(kept(state="half-open", failures=0)).results("u") == ["open"]
+
+
+def test_a_clock_that_was_set_moves_what_is_shown_and_not_the_moment() -> None:
+    clocked = Clocked(one=fallback(after=1))
+    clocked.results("u")
+    due_ns, wall = clocked.breakers.next_due_ns(), clocked.wall + 86400
+    clocked.breakers.hold(clocked.specs, "sha256:1", clocked.at_ns, wall)
+    assert clocked.status()["retry_at"] == wall + RETRY
+    assert clocked.breakers.next_due_ns() == due_ns
 
 
 JSON = st.recursive(
