@@ -1,11 +1,12 @@
 """What is held at the moment: the policy, resolved against the host, found by path and by unit."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from jada_configd.core.model import Resource, ResourceId
+from jada_configd.core.overlay import overlaid
 from jada_configd.core.resources import Scope, is_pattern, resolve
 from jada_configd.core.seams import Reader
-from jada_configd.core.specs import Policy
+from jada_configd.core.specs import FallbackSpec, Policy
 from jada_configd.kinds import KINDS
 
 
@@ -21,17 +22,21 @@ class Holdings:
         self.resources: dict[ResourceId, Resource] = {}
         self.trouble: str | None = None  # what could not be followed to its end
 
-    def resolve(self, policy: Policy) -> list[ResourceId]:
+    def resolve(
+        self, policy: Policy, fallbacks: Mapping[str, FallbackSpec] | None = None
+    ) -> list[ResourceId]:
         """The policy against the host as it is now: globs, ceilings, what was left behind.
 
-        Returns what was held before and is held no more, or otherwise: "max" is another number.
+        `fallbacks`, by unit, are what is held in place of its values. Returns what was held before and is held no more, or otherwise: "max" is another number.
         """
         troubles: list[str] = []
-        found = resolve(policy, self._reader, self._scope, troubles)
+        declared = resolve(policy, self._reader, self._scope, troubles)
+        found = [overlaid(each, fallbacks or {}) for each in declared]
         self.trouble = troubles[0] if troubles else None
         before = self.resources
         self.resources = {
-            each.id: before[each.id] if before.get(each.id) == each else each for each in found
+            each.id: before[each.id] if _is_same(before.get(each.id), each) else each
+            for each in found
         }
         self._patterns = frozenset(spec.path for spec in policy.settings if is_pattern(spec.path))
         self._by_path = {}
@@ -68,3 +73,8 @@ class Holdings:
     def asking_manager(self) -> list[ResourceId]:
         """What the service manager has a say in."""
         return [each for each in self.resources if KINDS[each.kind].asks_manager]
+
+
+def _is_same(one: Resource | None, other: Resource) -> bool:
+    """Whether they are declared alike: to `==`, true is 1, and to a settings file it is not."""
+    return one == other and repr(one) == repr(other)

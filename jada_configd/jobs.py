@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from jada_configd.core.actions import How, StartJob
+from jada_configd.core.applies import reload_takes_up
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.report import ServiceApplied
 from jada_configd.core.resources import service_of
+from jada_configd.probation import Probation
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
 
@@ -26,10 +28,13 @@ class _Job:
 class Jobs:
     """Keeps account of jobs from their acceptance to their end."""
 
-    def __init__(self, ledger: Ledger, takeup: TakeUp, reconciler: Reconciler) -> None:
+    def __init__(
+        self, ledger: Ledger, takeup: TakeUp, reconciler: Reconciler, probation: Probation
+    ) -> None:
         self._ledger = ledger
         self._takeup = takeup
         self._reconciler = reconciler
+        self._probation = probation
         self._jobs: dict[str, _Job] = {}
         self._failures: dict[str, int] = {}
 
@@ -37,11 +42,19 @@ class Jobs:
         """What units are doing for us now: `restart of jada-agent.service`."""
         return [f"{job.how} of {job.unit}" for job in self._jobs.values()]
 
+    def of(self, unit: str) -> bool:
+        """Whether a job of ours for this unit has not ended."""
+        return any(job.unit == unit for job in self._jobs.values())
+
     def started(self, action: StartJob, job: str) -> None:
         """A job was accepted; its end will be an event."""
         owed = self._ledger.owed(action.unit)
         fields = owed.fields if owed is not None else ()
-        self._jobs[job] = _Job(action.unit, action.how, time.monotonic_ns(), fields)
+        now_ns = time.monotonic_ns()
+        self._jobs[job] = _Job(action.unit, action.how, now_ns, fields)
+        self._ledger.pacing.applied(action.unit, action.how, now_ns)
+        self._probation.begun(action.unit, action.how, now_ns)
+        self._takeup.save()
         # systemd may show a unit without its job before it tells how that has ended.
         self._reconciler.obstacles.at_work.add(service_of(action.unit))
 
@@ -50,7 +63,8 @@ class Jobs:
         ours = self._jobs.pop(job, None)
         if ours is None:
             return None
-        self._reconciler.obstacles.at_work.discard(service_of(ours.unit))
+        if not self.of(ours.unit):
+            self._reconciler.obstacles.at_work.discard(service_of(ours.unit))
         self._judge(ours, result, now_ns)
         took = (now_ns - ours.at_ns) / 1e9
         return ServiceApplied(ours.unit, ours.how, result, ours.fields, took)
@@ -62,7 +76,9 @@ class Jobs:
             self._failures.pop(job.unit, None)
             resting.pop(service_of(job.unit), None)
             if job.how == "reload":
-                self._ledger.reloaded(job.unit, job.at_ns)
+                spec = self._takeup.services.get(job.unit)
+                takes_up = spec is not None and reload_takes_up(spec, job.fields)
+                self._ledger.reloaded(job.unit, job.at_ns, takes_up=takes_up)
             else:
                 self._ledger.restarted(job.unit, job.at_ns)
             self._takeup.save()

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from jada_configd.core.diff import diff
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Drift, Field, Observed, Resource, ResourceId, Result
-from jada_configd.core.overlay import only, without
+from jada_configd.core.overlay import only, unruled, without
 from jada_configd.core.plan import Plan
 from jada_configd.core.report import Report
 from jada_configd.core.seams import Reader
@@ -98,7 +98,8 @@ class Looker:
             found = diff(kind.desired(resource.spec), observed)
             spared, why = self._sparing(str(resource.id)) or (frozenset(), "")
             drift = without(found, spared)
-            plan = kind.plan(resource.spec, drift, observed) if drift else Plan()
+            spec = unruled(resource.spec, spared)
+            plan = kind.plan(spec, drift, observed) if drift else Plan()
         except Exception as error:  # noqa: BLE001 - a bug: this resource backs off, the daemon lives
             return failed(resource, cause, at_ns, error, Drift())
         left = found if spared is None else only(found, spared)

@@ -22,11 +22,11 @@ EVENT_LOST_NS = 5_000_000_000
 class Obstacles:
     """Asked of each look before anything is begun."""
 
-    def __init__(self) -> None:
+    def __init__(self, pacing: Pacing) -> None:
+        self._pacing = pacing
         self.resting: dict[ResourceId, int] = {}  # nothing is done about these before that moment
         self.at_work: set[ResourceId] = set()  # nor about these, whose job has not ended
         self.windows: Windows | None = None  # outside which nothing is done; None: at any time
-        self.pacing = Pacing()
         self._settling = Settling()
         self._awaited: dict[ResourceId, int] = {}  # since when the end of a job has been missed
 
@@ -67,7 +67,9 @@ class Obstacles:
         for action in look.plan.actions:
             if isinstance(action, StartJob) and evidence.owed is not None:
                 unit, owed = evidence.unit, evidence.owed
-                return self.pacing.wait(spec, unit, owed, action.how, evidence.busy, look.at_ns)
+                return self._pacing.wait(
+                    spec, unit, owed, action.how, look.at_ns
+                ) or self._pacing.drain(spec, unit, owed, action.how, evidence.busy, look.at_ns)
         return None
 
     def shut(self, look: Look) -> Shut | None:

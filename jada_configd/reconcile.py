@@ -12,7 +12,7 @@ from typing import TypeAlias
 from jada_configd.apply import Writer, carry_out
 from jada_configd.core.actions import Action, ReloadUnits, SetProcessLimit, StartJob
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.model import Cause, Drift, Resource, ResourceId, Result
+from jada_configd.core.model import Cause, Drift, Resource, ResourceId, Result, pointer
 from jada_configd.core.plan import Plan, shown
 from jada_configd.core.report import Report
 from jada_configd.core.resources import service_of
@@ -53,7 +53,7 @@ class Reconciler:
         self._takeup = takeup
         self._clock_ns = clock_ns
         self._keep = keep
-        self.obstacles = Obstacles()
+        self.obstacles = Obstacles(ledger.pacing)
         self._reloads = False  # this pass has systemd read its unit files
         self._strains = Strains()
         self._begun: dict[ResourceId, Report] = {}  # to be told once it has ended
@@ -132,7 +132,8 @@ class Reconciler:
         return look.report(look.beyond_us, look.drift.problem, self._would_do(look))
 
     def _would_do(self, look: Look) -> tuple[str, ...]:
-        then = self._takeup.would_ask(look.resource) if look.plan.actions else ()
+        fields = tuple(pointer(change.field) for change in look.drift.changes)
+        then = self._takeup.would_ask(look.resource, fields) if look.plan.actions else ()
         return shown(look.plan.actions, then)
 
     # ---- apply and verify

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
+from jada_configd.core.applies import apply_for
 from jada_configd.core.course import Before
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Drift, Resource, ResourceId, pointer
@@ -115,12 +116,13 @@ class TakeUp:
             return
         trials.forget_before(str(resource.id))
 
-    def would_ask(self, resource: Resource) -> tuple[str, ...]:
-        """What a correction may be followed by, as an operator reads it."""
+    def would_ask(self, resource: Resource, fields: tuple[str, ...]) -> tuple[str, ...]:
+        """What a correction of these fields may be followed by, as an operator reads it."""
         if not isinstance(resource.spec, SettingsSpec):
             return ()
         specs = (self.services.get(unit) for unit in resource.spec.services)
-        return tuple(f"{each.apply} {each.unit}" for each in specs if each and each.apply != "none")
+        applies = [(apply_for(each, fields), each.unit) for each in specs if each]
+        return tuple(f"{apply} {unit}" for apply, unit in applies if apply != "none")
 
     def is_right(self, resource: Resource, at_ns: int) -> int | None:
         """Nothing is left that a restart was made for: for the next drift there may be another.
@@ -150,7 +152,8 @@ class TakeUp:
         Of what one restart did not bring, no second one is made, and no third of what was lost.
         """
         spec = self.services.get(unit)
-        if spec is None or spec.apply in ("none", "reload"):
+        fields = tuple(pointer(change.field) for change in drift.changes)
+        if spec is None or apply_for(spec, fields) in ("none", "reload"):
             return f"a restart of {unit} by hand would bring it"
         # A limit is the same one whichever process lacks it: the last two of a field's names.
         wanted = frozenset(f"{pointer(each.field[-2:])} {each.want}" for each in drift.changes)
@@ -160,7 +163,6 @@ class TakeUp:
             self._ledger.wants_still(unit, wanted)
         else:
             self._ledger.trying(unit, wanted, started_ns)
-            fields = tuple(pointer(change.field) for change in drift.changes)
             debt = Owed(stale=True, since_ns=now_ns, fields=fields)
             self._ask(unit, debt, self._trial(spec, self._unit(unit), debt, None, now_ns))
         self.save()

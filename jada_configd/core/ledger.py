@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from jada_configd.core.pacing import Pacing
 from jada_configd.core.seams import Owed, UnitFact
 from jada_configd.core.staleness import (
     NEVER_YET,
@@ -52,15 +53,16 @@ class Ledger:
         self._news = False
         self._changed = False
         self.trials = Trials()
+        self.pacing = Pacing()
 
     @property
     def changed(self) -> bool:
         """Whether there is anything that is not saved."""
-        return self._changed or self.trials.changed
+        return self._changed or self.trials.changed or self.pacing.changed
 
     def saved(self) -> None:
         """All that has changed has been saved."""
-        self._changed = self.trials.changed = False
+        self._changed = self.trials.changed = self.pacing.changed = False
 
     def right(self, resource: str, rules: str, at_ns: int) -> None:
         """The owned values were right at that moment."""
@@ -120,15 +122,16 @@ class Ledger:
         if self._owed.pop(unit, None) is not None:
             self._changed = True
 
-    def reloaded(self, unit: str, begun_ns: int | None = None) -> None:
+    def reloaded(self, unit: str, begun_ns: int | None = None, *, takes_up: bool = False) -> None:
         """A reload ended well: it settles what a reload can settle, and no staleness.
 
-        `begun_ns` is when it began; what was corrected since then it may have missed.
+        `begun_ns` is when it began; what was corrected since then it may have missed. `takes_up`:
+        the policy says that a reload has all of it read anew.
         """
         debt = self._owed.get(unit)
         if debt is None or (begun_ns is not None and debt.since_ns > begun_ns):
             return
-        if debt.stale:
+        if debt.stale and not takes_up:
             self._owed[unit] = replace(debt, reloaded=True)
             self._changed = True
         else:
@@ -190,6 +193,7 @@ class Ledger:
             "boot": boot,
             "begun": {name: [each.rules, each.right_ns] for name, each in self._begun.items()},
             "owed": {unit: asdict(debt) for unit, debt in self._owed.items()},
+            "pace": self.pacing.plain(),
             **self.trials.plain(),
             "tried": {
                 unit: [sorted(each.wanted), each.held_ns, each.twice]
@@ -224,6 +228,7 @@ class Ledger:
                 tried = {unit: _tried_of(*each) for unit, each in debts["tried"].items()}
                 ledger._begun, ledger._owed, ledger._tried = begun, owed, tried
                 ledger.trials = Trials.of_plain(debts)
+                ledger.pacing = Pacing.of(debts.get("pace"))
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             if known and known["boot"] == boot:
                 ledger._known = _known_of(known["known"])
@@ -248,6 +253,7 @@ class Ledger:
         self._owed = {unit: debt for unit, debt in self._owed.items() if unit in units}
         self._tried = {unit: made for unit, made in self._tried.items() if unit in units}
         self.trials.forget_others(resources, units)
+        self.pacing.hold(units)
 
 
 def _is_after(known: Known | None, began_ns: int) -> bool:

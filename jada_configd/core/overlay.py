@@ -19,7 +19,7 @@ def overlaid(resource: Resource, fallbacks: Mapping[str, FallbackSpec]) -> Resou
     among the services of the file. What stays as it is comes back as the very same object.
     """
     spec = resource.spec
-    if not fallbacks or not isinstance(spec, SettingsSpec):
+    if not fallbacks or not isinstance(spec, SettingsSpec) or resource.mode == "observe":
         return resource
     rules: dict[Field, Rule] = {}
     for unit in spec.services:
@@ -47,3 +47,14 @@ def without(drift: Drift, fields: frozenset[Field] | None) -> Drift:
 def only(drift: Drift, fields: frozenset[Field]) -> Drift:
     """The changes of these fields alone."""
     return Drift(tuple(change for change in drift.changes if change.field in fields))
+
+
+def unruled(spec: object, fields: frozenset[Field] | None) -> object:
+    """A settings file's spec without the rules of these fields; any other as it is.
+
+    A lost or broken file is made anew from all of its rules, and not from these.
+    """
+    if not fields or not isinstance(spec, SettingsSpec):
+        return spec
+    kept = {field: rule for field, rule in spec.rules.items() if field not in fields}
+    return replace(spec, rules=kept)

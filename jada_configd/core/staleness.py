@@ -5,6 +5,7 @@ or reloaded between the last such moment and the correction may have read a wron
 are CLOCK_MONOTONIC in nanoseconds, the clock of systemd's `ExecMainStartTimestampMonotonic`.
 """
 
+from jada_configd.core.applies import apply_for
 from jada_configd.core.seams import Owed, UnitFact
 from jada_configd.core.specs import ServiceSpec
 
@@ -73,5 +74,6 @@ def debt_of(
     debt = Owed(is_stale(fact, right_ns, corrected_ns), corrected_ns, fields)
     if debt.stale or spec.when == "always":
         return debt
-    reloads = spec.apply in ("reload", "reload-or-restart") and fact.can_reload
+    apply = apply_for(spec, fields)
+    reloads = apply in ("reload", "reload-or-restart") and fact.can_reload
     return debt if spec.when == "auto" and reloads else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from jada_configd.core.actions import Action, How, ReloadUnits, RemoveFile, ReplaceFile, StartJob, digest
+from jada_configd.core.applies import apply_for
 from jada_configd.core.course import NOTHING, Before, Course
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule
 from jada_configd.core.plan import Plan
@@ -109,7 +110,7 @@ class ServiceKind:
             return Plan(waits=f"somebody who mends {spec.unit}")
         how = how_to_apply(spec, evidence.unit, evidence.owed)
         if how is None:
-            return Plan(waits=f"a restart of {spec.unit} by hand (apply = {spec.apply!r})")
+            return Plan(waits=f"a restart of {spec.unit} by hand (apply = {apply_for(spec, evidence.owed.fields)!r})")
         if evidence.unit.job:
             return Plan(waits=f"the job that {spec.unit} has in hand", under_way=True)
         if evidence.course.asks:
@@ -169,7 +170,7 @@ def how_to_apply(spec: ServiceSpec, unit: UnitFact, owed: Owed) -> How | None:
 
     A reload does not load a model, so a stale process is restarted wherever `apply` allows it.
     """
-    match spec.apply:
+    match apply_for(spec, owed.fields):
         case "none":
             return None
         case "reload":
