@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from jada_configd.core.actions import StartJob
 from jada_configd.core.ledger import Ledger
+from jada_configd.core.overlay import overlaid
 from jada_configd.core.report import Event, Report
 from jada_configd.core.resources import Scope, resolve
 from jada_configd.core.seams import ProcessFact, UnitFact
@@ -18,14 +19,18 @@ from jada_configd.host.filesystem.files import Files
 from jada_configd.host.machine import MachineReader, MachineWriter
 from jada_configd.host.manager.systemd import Systemd
 from jada_configd.host.passes import Passes
+from jada_configd.host.probing import Questions
 from jada_configd.host.storage.locks import Standing, lock
 from jada_configd.host.sysctls import Sysctls
 from jada_configd.host.time_zones import TimeZones
 from jada_configd.loop import Loop, World
 from jada_configd.memory import Memory
 from jada_configd.policy import bypass_warnings, login_warnings
+from jada_configd.probation import Probation
+from jada_configd.probing import Probing
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
+from jada_configd.verdicts import Verdicts
 
 if TYPE_CHECKING:  # watchdog is dear to import, and only a daemon watches
     from jada_configd.host.watching.watch import Watcher
@@ -47,6 +52,8 @@ class Assembly:
     reader: MachineReader
     reconciler: Reconciler
     takeup: TakeUp
+    probation: Probation
+    verdicts: Verdicts
     scope: Scope
     loop: Loop
     systemd: Systemd | None
@@ -91,8 +98,11 @@ class Assembly:
         """What `check` finds, what the host has to say of the policy, and what stood in the way."""
         policy = self.advise(policy)
         troubles: list[str] = []
-        resources = resolve(policy, self.reader, self.scope, troubles)
         self.loop.serve(policy)
+        fallbacks = self.verdicts.breakers.fallbacks()
+        declared = resolve(policy, self.reader, self.scope, troubles)
+        resources = [overlaid(each, fallbacks) for each in declared]
+        self.probation.hold({str(each.id): each for each in resources})
         reports = self.reconciler.check([(each, "operator") for each in resources])
         return policy, reports, [*troubles, *self.loop.troubles()]
 
@@ -126,10 +136,29 @@ def assemble(
     sysctls = Sysctls()
     # A look at a unit that runs anew says that it has taken up what it owed.
     reader = MachineReader(
-        files, systemd, memory.reachable, sysctls, owed=ledger.owed, seen=ledger.pay_off
+        files,
+        systemd,
+        memory.reachable,
+        sysctls,
+        owed=ledger.owed,
+        seen=ledger.pay_off,
+        course=lambda unit: probation.course(unit),
+        before=memory.before,
     )
-    takeup = TakeUp(reader, ledger, lambda: memory.save_debts(ledger))
-    reconciler = Reconciler(reader, ledger, takeup, time.monotonic_ns, memory.keep)
+    takeup = TakeUp(reader, ledger, lambda: memory.save_debts(ledger), memory.keep_before)
+    questions = Questions(user=directories.user)
+    probing = Probing(
+        systemd if writes else None,
+        questions,
+        lambda: reader.units,
+        lambda unit: ledger.owed(unit) is not None,
+    )
+    takeup.rounds = probing.rounds
+    verdicts = Verdicts(memory)
+    probation = Probation(reader, ledger, takeup, probing, verdicts, lambda event: loop.tried(event))
+    reconciler = Reconciler(
+        reader, ledger, takeup, time.monotonic_ns, memory.keep, probation.sparing
+    )
     scope = Scope(directories.units, managed=directories.managed, user=directories.user)
     passes = Passes(Standing(lock_path, 0 if daemon else LOCK_SECONDS), files)
     loop: Loop
@@ -143,16 +172,32 @@ def assemble(
         ledger=ledger,
         takeup=takeup,
         reconciler=reconciler,
+        probation=probation,
+        probing=probing,
+        breakers=verdicts.breakers,
         scope=scope,
         calendar=TimeZones(),
         systemd=systemd,
         watcher=watcher,
         pass_lock=lambda: passes,
         clean_litter=files.clean_litter,
+        retries=memory.retries,
+        take_retries=memory.take_retries if writes else tuple,
     )
     loop = Loop(world, tell, jobs_allowed=not daemon)
     return Assembly(
-        directories, memory, ledger, reader, reconciler, takeup, scope, loop, systemd, watcher
+        directories,
+        memory,
+        ledger,
+        reader,
+        reconciler,
+        takeup,
+        probation,
+        verdicts,
+        scope,
+        loop,
+        systemd,
+        watcher,
     )
 
 

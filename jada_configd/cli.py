@@ -76,6 +76,8 @@ def parser() -> argparse.ArgumentParser:
     apply.add_argument("--now", action="store_true", help="wait for no window")
     status = verb("status", "what the daemon says of itself", json=True)
     status.add_argument("--watch", action="store_true", help="show it again whenever it changes")
+    retry = verb("retry", "try again what was taken back from a service")
+    retry.add_argument("unit", metavar="UNIT", help="a service of the policy")
     verb("doctor", "what would keep this program from working here, and what mends it", json=True)
     validate = verb("validate", "load policies and print errors and warnings")
     validate.add_argument("files", nargs="*", metavar="FILE", help="instead of the one in place")
@@ -125,6 +127,7 @@ _MODULES: Final = {
     "apply": "passes",
     "run": "run",
     "status": "status",
+    "retry": "retry",
     "doctor": "doctor",
     "validate": "policies",
     "schema": "policies",

@@ -15,7 +15,7 @@ from jada_configd.assembly import Assembly
 from jada_configd.core.model import Cause
 from jada_configd.core.report import Standing
 from jada_configd.core.seams import UnitFact
-from jada_configd.core.snapshot import service_plain, snapshot
+from jada_configd.core.snapshot import service_plain, snapshot, standing_plain
 from jada_configd.core.specs import Policy
 from jada_configd.core.status import State, overall
 from jada_configd.enforcement import NEVER_NS, PolicyInForce, PolicySource
@@ -194,8 +194,11 @@ class Daemon:
         troubles = self._all_troubles()
         state, why = overall(self._loop.reports(), troubles)
         jobs = self._loop.jobs.under_way()
+        watched = self._assembly.probation.under_way()
         if state == "in-sync" and jobs:
             state, why = "correcting", f"{jobs[0]} is under way"
+        elif state == "in-sync" and watched:
+            state, why = "correcting", watched[0]
         if self._state_since[0] != state:
             self._state_since = (state, clock())
         line = board.line(state, why)
@@ -250,5 +253,16 @@ class Daemon:
 
     def _service(self, unit: UnitFact) -> dict[str, Any]:
         usage, at = self._assembly.reader.usages.get(unit.name, (None, 0.0))
+        standing = standing_plain(
+            self._assembly.probation.is_healthy(unit),
+            self._assembly.probation.ailment(unit.name),
+            self._assembly.verdicts.marks.of(unit.name),
+            self._assembly.verdicts.breakers.status(unit.name),
+            self._loop.board.healthy.get(unit.name, ()),
+            clock,
+        )
         loaded = self._loop.owes_nothing(unit.name)
-        return service_plain(unit, loaded=loaded, usage=usage, measured=clock(at))
+        measured = clock(at)
+        return service_plain(
+            unit, loaded=loaded, standing=standing, usage=usage, measured=measured
+        )

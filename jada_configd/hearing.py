@@ -1,7 +1,7 @@
 """What has happened, heard from the watcher and the service manager, and turned into due times.
 
-It carries no facts: a hint says what to look at, never what is there. The one thing that ends with
-an event is a job of ours.
+It carries no facts: a hint says what to look at, never what is there. What ends with an event is a
+job of ours, or a probe.
 """
 
 import selectors
@@ -14,6 +14,7 @@ from jada_configd.holdings import Holdings
 from jada_configd.host.manager.systemd import (
     JobEnded,
     ManagerLost,
+    ProbeEnded,
     Systemd,
     UnitChanged,
     UnitsReloaded,
@@ -38,13 +39,21 @@ class Hearing:
         schedule: Schedule,
         holdings: Holdings,
         ended: Callable[[JobEnded, int], None],
+        answered: Callable[[ProbeEnded, int], None],
+        retries: str,
     ) -> None:
-        """`ended` is told of each job that has ended, and when that was heard."""
+        """`ended` is told of each job that has ended, and when that was heard; `answered` of probes.
+
+        `retries` is the file by which an operator has something tried again.
+        """
         self._watcher = watcher
         self._systemd = systemd
         self._schedule = schedule
         self._holdings = holdings
         self._ended = ended
+        self._answered = answered
+        self._retries = retries
+        self.told_to_retry = True  # at the start too: it may have been said while nobody listened
         self._manager_descriptor: int | None = None
         self._everything_ns = 0
         self.selector = selectors.DefaultSelector()
@@ -100,7 +109,7 @@ class Hearing:
     def _take(self, hints: Hints, now_ns: int) -> None:
         if isinstance(hints, Everything):
             self.overflows += 1
-            self.lost_match = True
+            self.lost_match = self.told_to_retry = True
             # Whoever overflows the queue again and again has everything looked at a few times a
             # second, not at each overflow.
             earliest_ns = max(now_ns, self._everything_ns + EVERYTHING_GAP_NS)
@@ -108,6 +117,9 @@ class Hearing:
             self._schedule.hint(self._holdings.resources, self._everything_ns)
             return
         for path in hints:
+            if path == self._retries:
+                self.told_to_retry = True
+                continue
             known = self._holdings.at_path(path)
             if known is None:
                 self.lost_match = True
@@ -122,6 +134,8 @@ class Hearing:
                 case JobEnded():
                     self._ended(event, now_ns)
                     self._hint_unit(event.unit, now_ns)
+                case ProbeEnded():
+                    self._answered(event, now_ns)
                 case UnitsReloaded() | ManagerLost():
                     self._schedule.hint(self._holdings.asking_manager(), now_ns)
 

@@ -13,19 +13,22 @@ from typing import TYPE_CHECKING, Final
 from jada_configd.apply import Writer
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, ResourceId
-from jada_configd.core.report import Event, Reconciled, Report
+from jada_configd.core.breaker import Breakers
+from jada_configd.core.report import Event, Reconciled, Report, Tried
 from jada_configd.core.resources import Scope, service_of
 from jada_configd.core.schedule import Schedule
 from jada_configd.core.seams import Calendar, Reader
-from jada_configd.core.specs import Policy
-from jada_configd.core.status import Board, Last, state_of
+from jada_configd.core.specs import Policy, ServiceSpec
+from jada_configd.core.status import Board, Last, kept, state_of
 from jada_configd.core.windows import Windows
 from jada_configd.errors import Busy, HostError
 from jada_configd.hearing import Hearing
 from jada_configd.holdings import Holdings
-from jada_configd.host.manager.systemd import JobEnded, Systemd
+from jada_configd.host.manager.systemd import JobEnded, ProbeEnded, Systemd
 from jada_configd.jobs import Jobs
 from jada_configd.kinds import KINDS
+from jada_configd.probation import Probation
+from jada_configd.probing import Probing
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
 
@@ -50,12 +53,17 @@ class World:
     ledger: Ledger
     takeup: TakeUp
     reconciler: Reconciler
+    probation: Probation
+    probing: Probing
+    breakers: Breakers
     scope: Scope
     calendar: Calendar
     systemd: Systemd | None
     watcher: "Watcher | None"
     pass_lock: Callable[[], AbstractContextManager[object]]  # raises Busy
     clean_litter: Callable[[Collection[str]], object]
+    retries: str  # the file by which an operator has something tried again
+    take_retries: Callable[[], tuple[str, ...]]
 
 
 class Loop:
@@ -72,10 +80,17 @@ class Loop:
         self._jobs_allowed = jobs_allowed
         self._holdings = Holdings(world.reader, world.scope)
         self._hearing = Hearing(
-            world.watcher, world.systemd, self.schedule, self._holdings, self._job_ended
+            world.watcher,
+            world.systemd,
+            self.schedule,
+            self._holdings,
+            self._job_ended,
+            self._probe_ended,
+            world.retries,
         )
         self.selector = self._hearing.selector
-        self.jobs = Jobs(world.ledger, world.takeup, world.reconciler)
+        self.jobs = Jobs(world.ledger, world.takeup, world.reconciler, world.probation)
+        world.probation.at_work = self.jobs.of
         self._lock_trouble: str | None = None
         self._cleaned = False
         self._asked: set[ResourceId] = set()  # services that owe something since their last look
@@ -102,6 +117,7 @@ class Loop:
         managed = self._world.scope.managed
         units = policy.services if managed else ()
         self._world.takeup.services = {spec.unit: spec for spec in units}
+        self._world.probation.enforce(policy.revision, time.monotonic_ns())
         windows = Windows(policy.windows, self._world.calendar) if policy.windows else None
         self._world.reconciler.obstacles.windows = windows if managed else None
 
@@ -117,11 +133,11 @@ class Loop:
         self._hearing.lost_match = False
         if self.policy is None:
             return
-        others = self._holdings.resolve(self.policy)
+        others = self._holdings.resolve(self.policy, self._world.breakers.fallbacks())
         if self._holdings.trouble is not None:
             self._resolve_again_ns = time.monotonic_ns() + RESOLVE_AGAIN_NS
         if self._world.watcher is not None:
-            self._world.watcher.watch(self._holdings.watched())
+            self._world.watcher.watch(self._holdings.watched() | {self._world.retries})
         if self._world.systemd is not None:
             self._world.systemd.follow(self._holdings.units())
         self._hold()
@@ -144,6 +160,7 @@ class Loop:
         new = held.keys() - self.board.entries.keys()
         self.board.hold(held)
         self._world.reconciler.hold(frozenset(held))
+        self._world.probation.hold({str(each): resource for each, resource in held.items()})
         self.schedule.hold(held)
         self.schedule.hint(new, time.monotonic_ns(), "startup")
 
@@ -154,11 +171,15 @@ class Loop:
 
         Returns the descriptors of others (signals, the policy's child) that became readable.
         """
+        for due_ns in (self._world.probing.due_ns(), self._world.probation.due_ns()):
+            if due_ns is not None and self._jobs_allowed:
+                until_ns = min(until_ns, due_ns)
         readable = self._hearing.sleep(until_ns, self._not_before_ns)
         detected_ns = time.monotonic_ns()
         if self.schedule.next_opening() is not None:
             self.schedule.open_windows(time.time(), detected_ns)
         self._hearing.hear(detected_ns)
+        self._watch_services(detected_ns)
         self._sweep()
         self._pass()
         self._hearing.catch_up()
@@ -167,9 +188,32 @@ class Loop:
 
     def _job_ended(self, event: JobEnded, now_ns: int) -> None:
         applied = self.jobs.ended(event.job, event.result, now_ns)
-        if applied is not None:
-            self.board.counters.service_applies += event.result == "done"
-            self._tell(applied)
+        if applied is None:
+            self._world.probation.interfered(event.unit)
+            return
+        self.board.counters.service_applies += event.result == "done"
+        self._tell(applied)
+
+    def _probe_ended(self, event: ProbeEnded, now_ns: int) -> None:
+        unit = self._world.probing.ended(event.name, None if event.passed else event.why, now_ns)
+        if unit is not None:
+            self.schedule.hint((service_of(unit),), now_ns)
+
+    def _watch_services(self, now_ns: int) -> None:
+        """Ask what is to be asked, and take up what is held otherwise by what was found."""
+        if not self._jobs_allowed:
+            return
+        probation = self._world.probation
+        if self._hearing.told_to_retry:
+            self._hearing.told_to_retry = False
+            for unit in self._world.take_retries():
+                probation.retry(unit, now_ns)
+        probation.turn(now_ns)
+        self.schedule.hint(map(service_of, self._world.probing.turn(now_ns)), now_ns)
+        if probation.moved:
+            probation.moved = False
+            self._resolve()
+            self.schedule.hint_all(now_ns, "retry")
 
     def _sweep(self) -> None:
         if self.schedule.sweep(time.monotonic_ns()):
@@ -239,9 +283,23 @@ class Loop:
                     self.schedule.hint(self._holdings.asking_manager(), now_ns)
             if news:
                 self._tell(Reconciled(report))
+            if isinstance(report.resource.spec, ServiceSpec) and self._jobs_allowed:
+                self._judge(report.resource.spec.unit)
         asked = set(map(service_of, self._world.takeup.take_asked()))
         self._asked |= asked
         self.schedule.hint(asked, now_ns)
+
+    def _judge(self, unit: str) -> None:
+        """How the service does on what was changed, now that it has been looked at."""
+        again_ns = self._world.probation.look(unit, time.monotonic_ns())
+        if again_ns is not None:
+            self.schedule.hint((service_of(unit),), again_ns, "retry")
+
+    def tried(self, event: Tried) -> None:
+        """It is known how a service does on a change."""
+        if event.outcome == "healthy":
+            self.board.healthy.setdefault(event.unit, kept()).append(event.seconds)
+        self._tell(event)
 
     def _time(self, report: Report) -> None:
         took = max(0, report.corrected_ns - report.detected_ns) / 1e9
@@ -283,7 +341,7 @@ class Loop:
         """
         # A service that was looked at before the file that it reads was corrected is so once more.
         asked = self._jobs_allowed and self._asked & self._holdings.resources.keys()
-        if (asked or self.jobs.under_way()) and not early:
+        if (asked or self.jobs.under_way() or self._world.probation.under_way()) and not early:
             return True
         return any(
             state_of(report) == "correcting"

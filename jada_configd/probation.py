@@ -64,8 +64,13 @@ class Probation:
         probing: Probing,
         verdicts: Verdicts,
         tell: Callable[[Tried], None],
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """`verdicts` outlive restarts and reboots; `tell` hears how each trial has ended."""
+        """`verdicts` outlive restarts and reboots; `tell` hears how each trial has ended.
+
+        `now` is the wall clock (CLOCK_REALTIME, seconds), for people to read.
+        """
+        self._now = now
         self._reader = reader
         self._ledger = ledger
         self._takeup = takeup
@@ -87,7 +92,7 @@ class Probation:
         specs = self._takeup.services
         fallbacks = {unit: spec.fallback for unit, spec in specs.items() if spec.fallback}
         self._revision = revision
-        self._verdicts.breakers.hold(fallbacks, revision, now_ns, time.time())
+        self._verdicts.breakers.hold(fallbacks, revision, now_ns, self._now())
         if self._verdicts.marks.keep_to(revision):
             self._verdicts.changed = True
             for unit in self._ledger.trials.units():
@@ -198,7 +203,7 @@ class Probation:
 
     def turn(self, now_ns: int) -> None:
         """Breakers whose time has come."""
-        for unit in self._verdicts.breakers.turn(now_ns, time.time()):
+        for unit in self._verdicts.breakers.turn(now_ns, self._now()):
             self._half_open_ns[unit] = now_ns
             self._moved(unit)
         self._save()
@@ -210,7 +215,7 @@ class Probation:
     def retry(self, unit: str, now_ns: int) -> bool:
         """An operator says that it be tried again; whether there was anything to try."""
         self._half_open_ns[unit] = now_ns
-        half_open = self._verdicts.breakers.retry(unit, time.time())
+        half_open = self._verdicts.breakers.retry(unit, self._now())
         unmarked = self._verdicts.marks.remove(unit)
         if not (half_open or unmarked):
             return False
@@ -337,7 +342,7 @@ class Probation:
             return
         # Kept before any file goes back: whoever starts from here on must not correct it again.
         self._verdicts.marks.put(
-            Mark(spec.unit, self._revision, why, time.time(), _spared(back_to))
+            Mark(spec.unit, self._revision, why, self._now(), _spared(back_to))
         )
         self._verdicts.changed = True
         self._save()
@@ -426,7 +431,7 @@ class Probation:
         return self._standing_of(unit).restarts
 
     def _result(self, unit: str, problem: str | None, now_ns: int) -> None:
-        if self._verdicts.breakers.result(unit, problem, now_ns, time.time()) is not None:
+        if self._verdicts.breakers.result(unit, problem, now_ns, self._now()) is not None:
             self._moved(unit)
 
     def _moved(self, unit: str) -> None:

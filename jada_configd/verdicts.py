@@ -4,15 +4,28 @@ Without it the next start would write values again that a service did not bear. 
 says of them (`jada-configd retry`) is a file beside, which is taken away once it has been read.
 """
 
+from collections.abc import Mapping
+from typing import Any, Protocol
+
 from jada_configd.core.breaker import Breakers
 from jada_configd.core.marks import Marks
-from jada_configd.memory import Memory, boot_id
+from jada_configd.memory import boot_id
+
+
+class Keeps(Protocol):
+    """Where they are kept (`memory.py`)."""
+
+    def verdicts(self) -> Mapping[str, Any] | None:
+        """As they were last saved."""
+
+    def save_verdicts(self, plain: Mapping[str, Any]) -> None:
+        """Make them last."""
 
 
 class Verdicts:
     """Saved in one document, synced, whenever something in it is another."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Keeps) -> None:
         kept = memory.verdicts() or {}
         self._memory = memory
         self.marks = Marks.of_plain(kept.get("marks"))

@@ -26,6 +26,7 @@ from jada_configd.core.actions import (
     StartJob,
     digest,
 )
+from jada_configd.core.course import NOTHING, Course
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import ResourceId
 from jada_configd.core.resources import Scope
@@ -187,6 +188,8 @@ class FakeHost:
         self.refusals: dict[str, tuple[str, str, str]] = {}  # value, text afterwards, why
         self.manager_is_gone = False
         self.good: dict[str, bytes] = {}
+        self.kept_before: dict[str, bytes] = {}
+        self.course_of: Callable[[str], Course] = lambda _: NOTHING
         self.evidence: list[tuple[str, bytes]] = []
         self.ledger = Ledger()
         self.jobs: list[Job] = []
@@ -509,6 +512,18 @@ class FakeHost:
     def owed(self, unit: str) -> Owed | None:
         """See `Reader`."""
         return self.ledger.owed(unit)
+
+    def course(self, unit: str) -> Course:
+        """See `Reader`."""
+        return self.course_of(unit)
+
+    def before(self, resource: str) -> bytes | None:
+        """See `Reader`."""
+        return self.kept_before.get(resource)
+
+    def keep_before(self, resource: ResourceId, content: bytes) -> None:
+        """As the state directory does."""
+        self.kept_before[str(resource)] = content
 
     # ---- Writer
 

@@ -5,19 +5,26 @@ daemon dies. What it shares with the real loop is the schedule and all below it.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from jada_configd.core.applies import reload_takes_up
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Resource, ResourceId
-from jada_configd.core.report import Report
+from jada_configd.core.overlay import overlaid
+from jada_configd.core.report import Report, Tried
 from jada_configd.core.resources import resolve, service_of
 from jada_configd.core.schedule import GAP_NS, Schedule
-from jada_configd.core.specs import Policy
+from jada_configd.core.seams import Probe
+from jada_configd.core.specs import Policy, ServiceSpec
 from jada_configd.core.windows import Windows
 from jada_configd.kinds import KINDS
+from jada_configd.probation import Probation
+from jada_configd.probing import Probing
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
+from jada_configd.verdicts import Verdicts
 from tests.fake_calendar import FakeCalendar
 from tests.fake_host import (
     SCOPE,
@@ -39,6 +46,32 @@ JOB_REST_NS: Final = 10 * SECOND_NS
 STILL_NS: Final = 40 * SECOND_NS
 
 
+class NoQuestions:
+    """Nothing is asked of any unit."""
+
+    def health(self, spec: ServiceSpec, since: float) -> Mapping[str, Probe]:
+        return {}
+
+    def busy(self, spec: ServiceSpec) -> Probe | None:
+        return None
+
+    def failure(self, spec: ServiceSpec, purpose: str, why: str) -> str:
+        return why
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Where verdicts are kept."""
+
+    loop: "FakeLoop"
+
+    def verdicts(self) -> Mapping[str, Any] | None:
+        return self.loop.kept_verdicts()
+
+    def save_verdicts(self, plain: Mapping[str, Any]) -> None:
+        self.loop.save_verdicts(plain)
+
+
 class Restless(AssertionError):
     """The host does not come to rest."""
 
@@ -54,6 +87,7 @@ class FakeLoop:
         self.keeps_known = True
         self.reports: dict[ResourceId, Report] = {}
         self.history: list[Report] = []
+        self.tried: list[Tried] = []
         self.boot()
 
     # ---- start and end
@@ -65,10 +99,31 @@ class FakeLoop:
         host.told.clear()
         host.refusals.clear()  # the daemon's own memory
         self.ledger = host.ledger = Ledger.of(self.disk.get("debts"), self.disk.get("known"), BOOT)
-        self.takeup = TakeUp(host, self.ledger, self._save)
-        self.reconciler = Reconciler(host, self.ledger, self.takeup, host.clock_ns, host.remember)
+        self.takeup = TakeUp(host, self.ledger, self._save, host.keep_before)
+        self.probing = Probing(None, NoQuestions(), dict, lambda _: False)
+        self.takeup.rounds = self.probing.rounds
+        self.verdicts = Verdicts(Disk(self))
+        self.probation = Probation(
+            host,
+            self.ledger,
+            self.takeup,
+            self.probing,
+            self.verdicts,
+            self.tried.append,
+            self.calendar.now,
+        )
+        self.probation.at_work = lambda unit: unit in self._jobs.values()
+        host.course_of = self.probation.course
+        self.reconciler = Reconciler(
+            host,
+            self.ledger,
+            self.takeup,
+            host.clock_ns,
+            host.remember,
+            self.probation.sparing,
+        )
         self.schedule = Schedule(sweep_ns=300 * SECOND_NS)
-        self._jobs: set[int] = set()
+        self._jobs: dict[int, str] = {}  # number and unit
         host.accepted = self._job_accepted
         self.reports.clear()
         self.enforce(self.policy, "startup")
@@ -79,6 +134,7 @@ class FakeLoop:
         self.takeup.services = {spec.unit: spec for spec in policy.services}
         windows = Windows(policy.windows, self.calendar) if policy.windows else None
         self.reconciler.obstacles.windows = windows
+        self.probation.enforce(policy.revision, self.host.now_ns)
         self._resolve()
         self.schedule.hint_all(self.host.now_ns, cause)
 
@@ -87,18 +143,29 @@ class FakeLoop:
         if self.keeps_known:
             self.disk["known"] = _stored(self.ledger.known(BOOT))
 
+    def kept_verdicts(self) -> Mapping[str, Any] | None:
+        """What is on the disk."""
+        return self.disk.get("verdicts")
+
+    def save_verdicts(self, plain: Mapping[str, Any]) -> None:
+        """As the state directory does."""
+        self.disk["verdicts"] = _stored(dict(plain))
+        self.host.effect()
+
     def _save(self) -> None:
         self.disk["debts"] = _stored(self.ledger.debts(BOOT))
         self.keep_known()
         self.host.effect()
 
     def _resolve(self) -> None:
-        found = resolve(self.policy, self.host, SCOPE)
+        fallbacks = self.verdicts.breakers.fallbacks()
+        found = [overlaid(each, fallbacks) for each in resolve(self.policy, self.host, SCOPE)]
         before = getattr(self, "resources", {})
         self.resources: dict[ResourceId, Resource] = {
             each.id: before[each.id] if before.get(each.id) == each else each for each in found
         }
         self.schedule.hold(self.resources)
+        self.probation.hold({str(each): resource for each, resource in self.resources.items()})
         self.schedule.hint(self.resources.keys() - before.keys(), self.host.now_ns, "startup")
         others = [each for each, then in before.items() if self.resources.get(each) is not then]
         self.schedule.hint(others, self.host.now_ns)
@@ -116,6 +183,8 @@ class FakeLoop:
         for report in reports:
             self.schedule.settle(report, self.host.now_ns)
             self.reports[report.resource.id] = report
+            if isinstance(report.resource.spec, ServiceSpec):
+                self._look_after(report.resource.spec.unit)
         self.history += reports
         asked = self.takeup.take_asked()
         self.schedule.hint(map(service_of, asked), self.host.now_ns)
@@ -128,6 +197,15 @@ class FakeLoop:
             self.schedule.hint(managed, self.host.now_ns)
         self.keep_known()
         return reports
+
+    def _look_after(self, unit: str) -> None:
+        again_ns = self.probation.look(unit, self.host.now_ns)
+        if again_ns is not None:
+            self.schedule.hint((service_of(unit),), again_ns, "retry")
+        if self.probation.moved:
+            self.probation.moved = False
+            self._resolve()
+            self.schedule.hint_all(self.host.now_ns, "retry")
 
     def sweep(self) -> None:
         """Everything is due, whatever was heard."""
@@ -214,21 +292,28 @@ class FakeLoop:
         ]
 
     def _job_accepted(self, job: Job) -> None:
-        self._jobs.add(job.number)
+        self._jobs[job.number] = job.unit
+        self.ledger.pacing.applied(job.unit, job.how, self.host.now_ns)
+        self.probation.begun(job.unit, job.how, self.host.now_ns)
+        self.takeup.save()
         self.reconciler.obstacles.at_work.add(service_of(job.unit))
 
     def _judge(self, job: Job, result: str) -> None:
         if job.number not in self._jobs:
+            self.probation.interfered(job.unit)
             return
         service = service_of(job.unit)
-        self._jobs.discard(job.number)
+        del self._jobs[job.number]
         self.reconciler.obstacles.at_work.discard(service)
         if result != "done":
             self.reconciler.obstacles.resting[service] = self.host.now_ns + JOB_REST_NS
             return
         self.reconciler.obstacles.resting.pop(service, None)
         if job.how == "reload":
-            self.ledger.reloaded(job.unit, job.begun_ns)
+            spec = self.takeup.services[job.unit]
+            owed = self.ledger.owed(job.unit)
+            takes_up = reload_takes_up(spec, owed.fields if owed else ())
+            self.ledger.reloaded(job.unit, job.begun_ns, takes_up=takes_up)
         else:
             self.ledger.restarted(job.unit, job.begun_ns)
         self.takeup.save()

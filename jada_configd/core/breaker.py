@@ -122,6 +122,10 @@ class Breakers:
         """Whether the fallback's values are held in place of the policy's."""
         return unit in self.fallbacks()
 
+    def kept_open(self, unit: str) -> bool:
+        """Whether one is open, held or only kept: `hold` has not been called for who just asks."""
+        return unit in self._breakers and self._breakers[unit].state == "open"
+
     def fallbacks(self) -> dict[str, FallbackSpec]:
         """What is held in place of the policy's values, by unit."""
         return {

@@ -1,9 +1,10 @@
 """How things stand as plain JSON: what `check`, `apply` and `status` print with `--json`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from jada_configd.core.marks import Mark
 from jada_configd.core.report import Report
 from jada_configd.core.seams import UnitFact, Usage
 from jada_configd.core.status import Board
@@ -31,15 +32,20 @@ def snapshot(
         "counters": asdict(board.counters),
         "latency_ms": {
             "corrected": quantiles(board.corrected),
-            "healthy": quantiles(()),  # no service has a health check to be timed
+            "healthy": quantiles(each for kept in board.healthy.values() for each in kept),
         },
     }
 
 
 def service_plain(
-    unit: UnitFact, *, loaded: bool, usage: Usage | None = None, measured: str | None = None
+    unit: UnitFact,
+    *,
+    loaded: bool,
+    standing: Mapping[str, Any],
+    usage: Usage | None = None,
+    measured: str | None = None,
 ) -> dict[str, Any]:
-    """One service; without a health check of its own it is healthy when it is active.
+    """One service; `standing` is how it does (`standing_plain`).
 
     `measured` is when its usage was looked at; there is none where nothing of it runs.
     """
@@ -48,8 +54,42 @@ def service_plain(
         "active": unit.active_state,
         "main_pid": unit.main_pid,
         "loaded": loaded,
-        "healthy": unit.active_state == "active",
+        **standing,
         "usage": None if usage is None else {**usage_plain(usage), "measured": measured},
+    }
+
+
+def standing_plain(
+    healthy: bool | None,  # noqa: FBT001 - null is a third value
+    ailment: str | None,
+    mark: Mark | None,
+    breaker: Mapping[str, Any] | None,
+    latencies: Iterable[float],
+    clock: Callable[[float], str],
+) -> dict[str, Any]:
+    """How a service does on what is held, for `status`: null is what is not known, or not there."""
+    return {
+        "healthy": healthy,
+        "health": None if ailment is None else {"why": ailment},
+        "rolled_back": None
+        if mark is None
+        else {
+            "revision": mark.revision,
+            "why": mark.why,
+            "since": clock(mark.since),
+            "healthy": mark.well,
+        },
+        "breaker": None if breaker is None else _breaker_plain(breaker, clock),
+        "latency_ms": {"healthy": quantiles(latencies)},
+    }
+
+
+def _breaker_plain(breaker: Mapping[str, Any], clock: Callable[[float], str]) -> dict[str, Any]:
+    retry_at = breaker["retry_at"]
+    return {
+        **breaker,
+        "since": clock(breaker["since"]),
+        "retry_at": None if retry_at is None else clock(retry_at),
     }
 
 

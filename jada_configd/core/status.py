@@ -110,6 +110,11 @@ class Last:
     seconds: float
 
 
+def kept() -> deque[float]:
+    """Latencies, the last few hundred."""
+    return deque(maxlen=LATENCIES_KEPT)
+
+
 @dataclass(slots=True)
 class Board:
     """The last report of every resource, counters and latencies; nothing is decided on them.
@@ -120,7 +125,8 @@ class Board:
     nouns: Mapping[str, str]
     entries: dict[ResourceId, _Entry] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
-    corrected: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
+    corrected: deque[float] = field(default_factory=kept)
+    healthy: dict[str, deque[float]] = field(default_factory=dict)  # by unit
     last: Last | None = None
 
     def hold(self, resources: Mapping[ResourceId, Resource]) -> None:

@@ -12,6 +12,7 @@ from jada_configd.core.actions import (
     SetSysctl,
     StartJob,
 )
+from jada_configd.core.course import NOTHING, Course
 from jada_configd.core.seams import (
     Ceiling,
     FileFact,
@@ -56,15 +57,20 @@ class MachineReader:
         *,
         owed: Callable[[str], Owed | None],
         seen: Callable[[UnitFact], None],
+        course: Callable[[str], Course] = lambda _: NOTHING,
+        before: Callable[[str], bytes | None] = lambda _: None,
         groups: str = control_groups.MOUNT,
     ) -> None:
         """`owed` knows what a unit has not taken up; `seen` is told of each unit that is looked at.
 
+        `course` knows how a unit does on what was changed, and `before` what stood in a file.
         `groups` is where control groups are mounted.
         """
         self._files = files
         self._owed = owed
         self._seen = seen
+        self._course = course
+        self._before = before
         self._systemd = systemd
         self._state = state
         self._sysctls = sysctls
@@ -131,6 +137,14 @@ class MachineReader:
     def owed(self, unit: str) -> Owed | None:
         """What the unit has not taken up yet."""
         return self._owed(unit)
+
+    def course(self, unit: str) -> Course:
+        """How the unit does on what was changed."""
+        return self._course(unit)
+
+    def before(self, resource: str) -> bytes | None:
+        """What stood in the file of a resource before a change that is on trial."""
+        return self._before(resource)
 
     def _manager_seen(self) -> Systemd:
         if self._systemd is None:

@@ -11,12 +11,14 @@ from jada_configd.core.report import (
     Reconciled,
     Report,
     ServiceApplied,
+    Tried,
 )
 from jada_configd.core.wording import change_line, escaped, seconds
 
 Send: TypeAlias = Callable[[str, str, int, Mapping[str, str | Sequence[str]]], None]
 
-ERROR: Final = 3  # priorities as in syslog(3)
+CRITICAL: Final = 2  # priorities as in syslog(3)
+ERROR: Final = 3
 WARNING: Final = 4
 NOTICE: Final = 5
 _CHANGES_SHOWN: Final = 8
@@ -35,6 +37,8 @@ class Records:
                 self._reconciled(report)
             case ServiceApplied():
                 self._applied(event)
+            case Tried():
+                self._tried(event)
             case PolicyLoaded():
                 self._send("policy-loaded", _loaded(event), NOTICE, {})
             case PolicyRejected():
@@ -79,6 +83,28 @@ class Records:
         else:
             text = f"{event.how} of {escaped(event.unit)} ended: {event.job_result} ({took})"
             self._send("failed", text, ERROR, fields)
+
+
+    def _tried(self, event: Tried) -> None:
+        """What went well is no news: the job of it has been told."""
+        unit, why = escaped(event.unit), escaped(event.why)
+        fields = {"JADA_RESOURCE": f"service:{event.unit}", "JADA_FIELD": event.fields}
+        changed = f" with {escaped(', '.join(event.fields))}" if event.fields else ""
+        if event.outcome == "unhealthy":
+            text = f"{unit} did not become healthy{changed}: {why}"
+            self._send("failed", text, ERROR, fields)
+        elif event.outcome == "rolled-back":
+            ends = {
+                True: "and it is healthy on that",
+                False: f"and it is not healthy on that either: {escaped(event.beside)}",
+                None: "and somebody has stopped it since",
+            }
+            text = (
+                f"{unit} did not become healthy{changed}: {why}; what stood before was put back, "
+                f"{ends[event.well]}; this policy is not tried on it again until it changes, or "
+                f"until `jada-configd retry {unit}`"
+            )
+            self._send("rolled-back", text, CRITICAL, fields)
 
 
 def _loaded(event: PolicyLoaded) -> str:
