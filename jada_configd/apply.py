@@ -46,7 +46,7 @@ class Writer(Protocol):
         """Set one limit of the process that was looked at, and of no later one with its pid."""
 
     def start_job(self, action: StartJob) -> None:
-        """Start a job; its end is an event. A unit that does not run is not started."""
+        """Start a job; its end is an event. What does not run is started by "start" alone."""
 
 
 def apply(action: Action, writer: Writer) -> None:

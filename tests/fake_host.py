@@ -134,6 +134,10 @@ class Unit:
     others: tuple[Process, ...] = ()  # in its control group
     activating_since_ns: int = 0
     state_changed_ns: int = 0
+    restarts: int = 0  # by Restart=
+    ended: str = ""  # how its last main process ended; nothing once another has started
+    start_burst: int = 5
+    start_interval_ns: int = 10 * SECOND_NS
     loaded: Mapping[str, LimitPair] = field(default_factory=dict)
     loaded_files: tuple[tuple[str, bytes, int], ...] = ()  # path, content, mtime
 
@@ -260,6 +264,7 @@ class FakeHost:
         unit.activating_since_ns = unit.state_changed_ns = self.now_ns - ago_ns
         unit.process = self._new_process(unit, self.now_ns - ago_ns)
         unit.others = ()  # KillMode=control-group, systemd.kill(5)
+        unit.result, unit.restarts, unit.ended = "success", 0, ""
         self._unit_changed(unit)
         return unit.process
 
@@ -270,6 +275,7 @@ class FakeHost:
         unit.active_state, unit.sub_state = "activating", "start-pre"
         unit.activating_since_ns = unit.state_changed_ns = self.now_ns
         unit.process, unit.others = None, ()
+        unit.result, unit.restarts = "success", 0
         self._unit_changed(unit)
 
     def start_main(self, name: str) -> Process:
@@ -278,6 +284,7 @@ class FakeHost:
         unit.sub_state = "start"
         unit.state_changed_ns = self.now_ns
         unit.process = self._new_process(unit, self.now_ns)
+        unit.ended = ""
         self._unit_changed(unit)
         return unit.process
 
@@ -294,13 +301,16 @@ class FakeHost:
         self._cancel_jobs(name)
         unit.active_state = "failed" if failed else "inactive"
         unit.sub_state, unit.result = "dead", "exit-code" if failed else "success"
+        unit.ended = "exit status 1" if failed else ""
         unit.process, unit.others = None, ()
         unit.state_changed_ns = self.now_ns
         self._unit_changed(unit)
 
     def crash(self, name: str) -> None:
         """The main process dies and `Restart=` starts another at once."""
+        restarts = self.units[name].restarts + 1
         self.start(name)
+        self.units[name].restarts = restarts
 
     def reload(self, name: str) -> None:
         """A reload by hand: the process reads its files again."""
@@ -616,7 +626,10 @@ class FakeHost:
             self.lower_limit(unit.name, action.limit, want, pid=action.pid)
 
     def start_job(self, action: StartJob) -> None:
-        """See `Writer`. A unit that does not run is left alone, as with systemd's `Try` jobs."""
+        """See `Writer`. What does not run is left alone, as with systemd's `Try` jobs, or started.
+
+        Whatever another job was at, "start" takes its place.
+        """
         with _Effect(self, action):
             if self.manager_is_gone:
                 raise ManagerGone("neither the bus nor systemctl answers")
@@ -632,10 +645,16 @@ class FakeHost:
             job = Job(self._number(), action.unit, action.how, self.now_ns, phase)
             self.accepted(job)
             if unit.active_state in ("inactive", "failed"):
-                self.told.append(JobEnded(job, "done"))
+                if action.how != "start":
+                    self.told.append(JobEnded(job, "done"))
+                    return
+                self.begin_activation(action.unit)
+                self.jobs.append(replace(job, phase=Phase.STARTING))
                 return
             self._cancel_jobs(action.unit)
             self.jobs.append(job)
+            if action.how == "start":
+                unit.result, unit.restarts = "success", 0  # reset-failed
             if not reloads:
                 unit.active_state = "deactivating"
             elif unit.active_state == "active":
@@ -748,6 +767,10 @@ class FakeHost:
             drop_ins=tuple(path for path, _, _ in unit.loaded_files),
             control_group=f"/system.slice/{name}" if _processes(unit) else "",
             limits={**DEFAULTS, **unit.loaded} if loaded else None,
+            restarts=unit.restarts,
+            ended=unit.ended,
+            start_burst=unit.start_burst,
+            start_interval_ns=unit.start_interval_ns,
         )
 
 

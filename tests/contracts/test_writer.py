@@ -1,10 +1,12 @@
 """What every writer owes the core: the one change that an action says, or none and an error."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from jada_configd.core.actions import (
+    How,
     KeepEvidence,
     RemoveFile,
     ReplaceFile,
@@ -16,6 +18,7 @@ from jada_configd.core.actions import (
 from jada_configd.core.seams import Content, LimitValue, ProcessFact, SysctlFact
 from jada_configd.errors import HostError, ManagerGone, Refused, Stale
 from tests.contracts.machines import GID, UID, Machine
+from tests.fake_host import FakeHost, JobEnded, Unit
 
 DIRECTORY = "/home/eve/.claude"
 PATH = f"{DIRECTORY}/settings.json"
@@ -269,11 +272,85 @@ def test_soft_over_hard_is_taken_by_no_kernel(machine: Machine) -> None:
 # ------------------------------------------------------------------------------ units
 
 
-def test_without_a_service_manager_units_are_beyond_reach(machine: Machine) -> None:
+AGENT = "jada-agent.service"
+
+
+@pytest.mark.parametrize("how", get_args(How))
+def test_without_a_service_manager_units_are_beyond_reach(machine: Machine, how: How) -> None:
     with pytest.raises(ManagerGone):
         machine.writer.reload_units()
     with pytest.raises(ManagerGone):
-        machine.writer.start_job(StartJob("jada-agent.service", "restart"))
+        machine.writer.start_job(StartJob(AGENT, how))
+
+
+# What follows is the fake one's alone: on a real systemd, `tests/system/test_systemd_bus.py` has
+# the same.
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    made = FakeHost()
+    made.add_unit(Unit(AGENT))
+    return made
+
+
+def started(host: FakeHost) -> list[str]:
+    """A start from its acceptance to its end; how the jobs of the unit have ended."""
+    host.told.clear()
+    host.start_job(StartJob(AGENT, "start"))
+    while host.jobs:
+        host.step_job(host.jobs[0])
+    return [each.result for each in host.told if isinstance(each, JobEnded)]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_what_does_not_run_is_started_by_start_alone(host: FakeHost, *, failed: bool) -> None:
+    host.start(AGENT)
+    host.stop(AGENT, failed=failed)
+    before = host.unit(AGENT)
+    assert (before.active_state, before.ended) == (
+        ("failed", "exit status 1") if failed else ("inactive", "")
+    )
+    for how in ("restart", "reload-or-restart"):
+        host.start_job(StartJob(AGENT, how))
+        assert host.unit(AGENT) == before
+    assert started(host) == ["done"]
+    fact = host.unit(AGENT)
+    assert (fact.active_state, fact.result, fact.ended) == ("active", "success", "")
+    assert fact.main_pid > 0
+
+
+def test_a_start_makes_a_new_process_of_a_unit_that_runs(host: FakeHost) -> None:
+    before = host.start(AGENT)
+    assert started(host) == ["done"]
+    assert host.unit(AGENT).main_pid not in (0, before.pid)
+
+
+def test_a_start_takes_the_place_of_one_that_hangs(host: FakeHost) -> None:
+    host.start_job(StartJob(AGENT, "start"))
+    host.start_main(AGENT)
+    assert host.unit(AGENT).active_state == "activating"
+    assert started(host) == ["canceled", "done"]
+    assert host.unit(AGENT).active_state == "active"
+
+
+def test_a_start_that_fails_leaves_the_unit_failed(host: FakeHost) -> None:
+    host.job_results[AGENT] = ["failed"]
+    assert started(host) == ["failed"]
+    assert host.unit(AGENT).active_state == "failed"
+
+
+def test_restarts_are_counted_till_somebody_starts_the_unit(host: FakeHost) -> None:
+    host.start(AGENT)
+    assert (host.unit(AGENT).restarts, host.unit(AGENT).start_burst) == (0, 5)
+    host.crash(AGENT)
+    host.crash(AGENT)
+    assert host.unit(AGENT).restarts == 2
+    assert started(host) == ["done"]
+    assert host.unit(AGENT).restarts == 0
+    host.crash(AGENT)
+    host.start(AGENT)
+    assert host.unit(AGENT).restarts == 0
 
 
 # ------------------------------------------------------------------------------ the kernel

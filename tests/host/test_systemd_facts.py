@@ -49,6 +49,11 @@ StateChangeTimestampMonotonic=3687525960
 CanReload=no
 Job=105
 NeedDaemonReload=yes
+NRestarts=2
+ExecMainCode=3
+ExecMainStatus=11
+StartLimitBurst=5
+StartLimitIntervalUSec=1min 30s
 """
 PROPERTIES: dict[str, tuple[str, Any]] = {
     "MainPID": ("u", 31),
@@ -85,6 +90,11 @@ PROPERTIES: dict[str, tuple[str, Any]] = {
     "CanReload": ("b", False),
     "Job": ("(uo)", (105, "/org/freedesktop/systemd1/job/105")),
     "NeedDaemonReload": ("b", True),
+    "NRestarts": ("u", 2),
+    "ExecMainCode": ("i", 3),
+    "ExecMainStatus": ("i", 11),
+    "StartLimitBurst": ("u", 5),
+    "StartLimitIntervalUSec": ("t", 90_000_000),
     "Environment": ("as", ["A=1"]),
 }
 LOOK = UnitLook(
@@ -110,6 +120,10 @@ LOOK = UnitLook(
         command=("/bin/sleep", "1000"),
         control_group="/system.slice/plain.service",
         limits={"core": (0, None), "nofile": (100, 200)},
+        restarts=2,
+        ended="signal SEGV",
+        start_burst=5,
+        start_interval_ns=90_000_000_000,
     ),
     id="plain.service",
     job=105,
@@ -151,6 +165,15 @@ DefaultLimitCORESoft=0
     assert manager_from_show("") == ManagerFact({}, ())
 
 
+def test_a_start_limit_without_an_end_is_a_very_long_one_in_both_tongues() -> None:
+    said = [
+        look_from_properties("x.service", {"StartLimitIntervalUSec": ("t", INFINITY)}),
+        look_from_show("x.service", "StartLimitIntervalUSec=infinity"),
+    ]
+    assert [look.fact.start_interval_ns for look in said] == [INFINITY * 1000] * 2
+    assert INFINITY * 1000 > 10**9 * 3600 * 24 * 365 * 1000
+
+
 def test_drop_ins_with_strange_names_are_read_as_systemctl_writes_them() -> None:
     text = r'DropInPaths=/d/#h.conf "/d/a\$b.conf" "/d/c\"d.conf" "/d/e f.conf" "/d/g\\h.conf" '
     text += r""""/d/i'j.conf" "/d/k\`l.conf" "/d/nl\nx.conf" /d/{x}.conf"""
@@ -165,7 +188,7 @@ def quoted(word: str) -> str:
 
 
 @given(
-    numbers=st.lists(st.integers(0, (1 << 64) - 1), min_size=6, max_size=6),
+    numbers=st.lists(st.integers(0, (1 << 64) - 1), min_size=8, max_size=8),
     flags=st.tuples(st.booleans(), st.booleans()),
     words=st.lists(WORDS, min_size=8, max_size=8),
     drop_ins=st.lists(WORDS),
@@ -182,7 +205,8 @@ def test_whatever_a_unit_is_both_tongues_say_the_same(
     limits: dict[str, tuple[int, int]],
     loaded: bool,  # noqa: FBT001
 ) -> None:
-    keys = ("MainPID", *(key for key in SHOWN if key.endswith("Monotonic")))
+    starts = ("NRestarts", "StartLimitBurst", "ExecMainCode", "ExecMainStatus")
+    keys = ("MainPID", *(key for key in SHOWN if key.endswith("Monotonic")), *starts)
     values: dict[str, tuple[str, Any]] = {
         key: ("t", number) for key, number in zip(keys, numbers, strict=False)
     }

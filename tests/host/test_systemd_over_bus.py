@@ -232,6 +232,14 @@ def test_a_unit_is_one_call(route: SystemdBus, fake: FakeBus) -> None:
         route.look("b.service", 5)
 
 
+def test_a_start_resets_what_has_failed_and_restarts(route: SystemdBus, fake: FakeBus) -> None:
+    fake.answers["ResetFailedUnit"] = lambda call: new_error(call, "a.b", "s", ("Not loaded.",))
+    fake.answers["RestartUnit"] = lambda call: new_method_return(call, "o", ("/job/7",))
+    assert route.start_job(A, "start", 5) == "/job/7"
+    assert fake.calls[-2:] == [("ResetFailedUnit", (A,)), ("RestartUnit", (A, "replace"))]
+    assert heard(route, fake) == []
+
+
 @pytest.mark.parametrize(
     ("how", "method"),
     [

@@ -27,6 +27,8 @@ case "$*" in
 *daemon-reload*) [ -e "$0.slow" ] && sleep 0.3
   [ -e "$0.full" ] && { printf 'Failed to reload daemon: No space.\nmore\n' >&2; exit 1; } ;;
 *show*) cat "$0.shown" ;;
+*reset-failed*)
+  [ -e "$0.well" ] && { echo "Failed to reset failed state of unit: not loaded." >&2; exit 1; } ;;
 *masked*)
   printf 'Failed to restart masked.service: Unit masked.service is masked.\nSee\n' >&2
   exit 1 ;;
@@ -91,6 +93,18 @@ def test_a_job_is_started_and_not_waited_for(script: Path, how: str, verb: str) 
     assert calls(script)[1] == f"--system --no-block {verb} -- {A}"
     beside(script, "shown").write_text("Id=a.service\nJob=\n")
     assert not route.start_job(A, how, 5).endswith("/0")  # type: ignore[arg-type]
+
+
+def test_a_start_resets_what_has_failed_and_restarts(script: Path) -> None:
+    route = Systemctl(user=False, seconds=5)
+    beside(script, "well").touch()
+    for _ in range(2):
+        assert route.start_job(A, "start", 5) == "/org/freedesktop/systemd1/job/12"
+        assert calls(script)[-3:-1] == [
+            f"--system reset-failed -- {A}",
+            f"--system --no-block restart -- {A}",
+        ]
+        beside(script, "well").unlink(missing_ok=True)
 
 
 def test_a_refusal_is_told_from_a_manager_that_has_gone(script: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import IO, Final
 
 from jada_configd.core.actions import How
@@ -34,6 +35,7 @@ _VERBS: Final[Mapping[How, str]] = {
     "reload": "reload",
     "restart": "try-restart",
     "reload-or-restart": "try-reload-or-restart",
+    "start": "restart",
 }
 _POLL_NS: Final = 100_000_000
 _UNITS_NS: Final = 5_000_000_000  # between two looks at the units; each is a process of some 10 ms
@@ -73,6 +75,8 @@ class Systemctl:
 
     def start_job(self, unit: str, how: How, seconds: float) -> str:
         """Start a job; its path, or some other word where it has ended already."""
+        if how == "start":
+            self.reset(unit, seconds)
         try:
             self._run("--no-block", _VERBS[how], "--", unit, seconds=seconds)
         except Gone as error:
@@ -81,6 +85,11 @@ class Systemctl:
             raise Declined("", str(error)) from error
         job = self.look(unit, seconds).job
         return job_path(job) if job else f"a job of {unit}"
+
+    def reset(self, unit: str, seconds: float) -> None:
+        """Have a failure forgotten, if there is any."""
+        with suppress(Gone):
+            self._run("reset-failed", "--", unit, seconds=seconds)
 
     def begin_reload(self, seconds: float) -> None:
         """Start a daemon-reload, unless one is under way."""

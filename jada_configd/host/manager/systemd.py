@@ -121,10 +121,11 @@ class Systemd:
             raise UnitRefused(str(error)) from error
 
     def start_job(self, unit: str, how: How) -> str:
-        """Start a job for a unit that runs; its name, under which its `JobEnded` comes.
+        """Start a job for a unit; its name, under which its `JobEnded` comes.
 
-        Of a unit that does not run, the job ends at once and changes nothing. Raises `UnitRefused`
-        with systemd's own sentence.
+        Of a unit that does not run, the job ends at once and changes nothing, but for "start",
+        which may go by the name of a job that it takes the place of. Raises `UnitRefused` with
+        systemd's own sentence.
         """
         if not is_unit_name(unit):
             raise UnitRefused(f"{unit!r} is not the name of a unit")

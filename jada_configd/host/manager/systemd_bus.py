@@ -43,6 +43,7 @@ _METHODS: Final[Mapping[How, str]] = {
     "reload": "ReloadUnit",
     "restart": "TryRestartUnit",
     "reload-or-restart": "ReloadOrTryRestartUnit",
+    "start": "RestartUnit",
 }
 # Two rules for each unit, so that we sleep through what other units do. A bus allows a connection
 # 512 of them (dbus-daemon(1), max_match_rules_per_connection).
@@ -116,9 +117,18 @@ class SystemdBus:
 
     def start_job(self, unit: str, how: How, seconds: float) -> str:
         """Start a job; its path. Raises `Declined`."""
+        if how == "start":
+            self.reset(unit, seconds)
         method, body = _METHODS[how], (unit, "replace")
         (path,) = self._call(self._manager, method, "ss", body, seconds=seconds)
         return str(path)
+
+    def reset(self, unit: str, seconds: float) -> None:
+        """Have a failure forgotten (systemctl(1), reset-failed), before anything asked later.
+
+        Whether there was any to forget is not waited for.
+        """
+        self._bus.begin(self._manager, "ResetFailedUnit", "s", (unit,), seconds=seconds)
 
     def begin_reload(self, seconds: float) -> None:
         """Start a daemon-reload, unless one of ours is under way."""

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from jada_configd.core.limits import LIMITS, directive
 from jada_configd.core.seams import LimitPair, LimitValue, UnitFact
+from jada_configd.host.manager.process_ends import how_it_ended
+from jada_configd.host.manager.time_spans import microseconds
 
 _INFINITY: Final = (1 << 64) - 1  # RLIM_INFINITY
 _DIGITS: Final = 21  # one more than any 64-bit number has
@@ -29,12 +31,14 @@ _ARGV: Final = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
 _LIMIT_KEYS: Final = {name: directive(name) for name in LIMITS}
 _NUMBERS: Final = (
     "MainPID", "ExecMainStartTimestampMonotonic", "InactiveExitTimestampMonotonic",
-    "StateChangeTimestampMonotonic",
+    "StateChangeTimestampMonotonic", "NRestarts", "ExecMainCode", "ExecMainStatus",
+    "StartLimitBurst",
 )  # fmt: skip
+_SPANS: Final = ("StartLimitIntervalUSec",)
 SHOWN: Final = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "ReloadResult", "UnitFileState",
     "CanReload", "NeedDaemonReload", "Job", "FragmentPath", "DropInPaths", "ExecStart",
-    "ControlGroup", *_NUMBERS,
+    "ControlGroup", *_NUMBERS, *_SPANS,
     *_LIMIT_KEYS.values(), *(f"{key}Soft" for key in _LIMIT_KEYS.values()),
 )  # fmt: skip
 
@@ -109,6 +113,8 @@ def look_from_show(name: str, text: str) -> UnitLook:
     for key, value in said.items():
         if key.startswith("Limit") or key in _NUMBERS:
             values[key] = _number(value)
+        elif key in _SPANS:
+            values[key] = microseconds(value)
         elif key in ("CanReload", "NeedDaemonReload"):
             values[key] = value == "yes"
         elif key == "Job":
@@ -176,6 +182,10 @@ def _look(name: str, values: Mapping[str, Any]) -> UnitLook:
         command=tuple(command),
         control_group=get("ControlGroup", str),
         limits=_limits(values) if get("LoadState", str) == "loaded" else None,
+        restarts=get("NRestarts", int),
+        ended=how_it_ended(get("ExecMainCode", int), get("ExecMainStatus", int)),
+        start_burst=get("StartLimitBurst", int),
+        start_interval_ns=get("StartLimitIntervalUSec", int) * _NS_PER_US,
     )
     return UnitLook(fact, get("Id", str) or name, job, get("ReloadResult", str))
 
