@@ -155,7 +155,9 @@ def assemble(
     )
     takeup.rounds = probing.rounds
     verdicts = Verdicts(memory)
-    probation = Probation(reader, ledger, takeup, probing, verdicts, lambda event: loop.tried(event))
+    probation = Probation(
+        reader, ledger, takeup, probing, verdicts, lambda event: loop.tried(event)
+    )
     reconciler = Reconciler(
         reader, ledger, takeup, time.monotonic_ns, memory.keep, probation.sparing
     )

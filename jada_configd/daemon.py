@@ -263,6 +263,4 @@ class Daemon:
         )
         loaded = self._loop.owes_nothing(unit.name)
         measured = clock(at)
-        return service_plain(
-            unit, loaded=loaded, standing=standing, usage=usage, measured=measured
-        )
+        return service_plain(unit, loaded=loaded, standing=standing, usage=usage, measured=measured)

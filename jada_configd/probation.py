@@ -332,8 +332,10 @@ class Probation:
         back_to = self._back_to(spec.unit)
         closed = self._verdicts.breakers.status(spec.unit)
         tried_once = closed is not None and closed["state"] != "closed"
-        if spec.on_unhealthy == "keep" or tried_once or not (
-            trial.stale and trial.sound and back_to
+        if (
+            spec.on_unhealthy == "keep"
+            or tried_once
+            or not (trial.stale and trial.sound and back_to)
         ):
             self._close(spec.unit)
             self._ail(fact, f"{spec.unit} did not become healthy on a change: {why}")

@@ -239,11 +239,7 @@ class Reconciler:
 
     def _left(self, look: Look, unsettled_ns: int | None) -> Report:
         if not look.drift:
-            if look.spared:
-                self._begun.pop(look.resource.id, None)
-                self._ledger.end(str(look.resource.id))
-                return _spared(look)
-            return self._in_sync(look)
+            return self._left_so(look) if look.spared else self._in_sync(look)
         problem = look.drift.problem
         self._seen_wrong.setdefault(look.resource.id, look.right_ns)
         if unsettled_ns is not None:
@@ -264,6 +260,12 @@ class Reconciler:
             return look.report("waiting", problem or waits)
         return look.report(look.beyond_us, problem)
 
+    def _left_so(self, look: Look) -> Report:
+        """A service did not bear what would mend it."""
+        self._begun.pop(look.resource.id, None)
+        self._ledger.end(str(look.resource.id))
+        return _spared(look)
+
     def _reloads_already(self, look: Look) -> bool:
         """Whether the daemon-reload that is missing was started after the file came to stand so."""
         begun = self._begun.get(look.resource.id)
@@ -283,9 +285,7 @@ class Reconciler:
         if self._ledger.has_begun(str(resource.id)):  # ended only now, or cut short by a crash
             drift = begun.drift if begun is not None else Drift()
             found_ns = begun.detected_ns if begun is not None else look.at_ns
-            self._takeup.corrected(
-                resource, drift, look.right_ns, look.at_ns, found_ns=found_ns
-            )
+            self._takeup.corrected(resource, drift, look.right_ns, look.at_ns, found_ns=found_ns)
         elif resource.id in self._seen_wrong and resource.mode == "enforce":
             right_ns = self._seen_wrong[resource.id]
             self._takeup.corrected(resource, Drift(), right_ns, look.at_ns, by_us=False)

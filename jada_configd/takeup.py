@@ -72,9 +72,9 @@ class TakeUp:
             if isinstance(action, ReplaceFile | RemoveFile):
                 content = action.content if isinstance(action, ReplaceFile) else None
                 before = _before(look, action.path, "" if content is None else digest(content))
-                if self._ledger.trials.before(before.resource) is None and before.existed:
-                    assert isinstance(look.observed.file, Content)
-                    self._keep_before(look.resource.id, look.observed.file.data)
+                file, known = look.observed.file, self._ledger.trials.before(before.resource)
+                if known is None and isinstance(file, Content):
+                    self._keep_before(look.resource.id, file.data)
                 self._ledger.trials.keep(before)
 
     def corrected(
@@ -227,7 +227,9 @@ class TakeUp:
         fact = self._unit(spec.unit)
         debt = debt_of(replace(spec, when="stale"), fact, None, now_ns, fields) if fact else None
         if debt is not None:
-            self._ask(spec.unit, debt, Trial(spec.unit, "change", now_ns, False, False, fields))
+            # What it did before is no matter: it does not go back from what has come back.
+            trial = Trial(spec.unit, "change", now_ns, stale=False, sound=False, fields=fields)
+            self._ask(spec.unit, debt, trial)
 
 
 def _before(look: Look, path: str, wrote: str) -> Before:

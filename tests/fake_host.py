@@ -527,7 +527,7 @@ class FakeHost:
         """See `Reader`."""
         return self.course_of(unit)
 
-    def before(self, resource: str) -> bytes | None:
+    def stood_before(self, resource: str) -> bytes | None:
         """See `Reader`."""
         return self.kept_before.get(resource)
 
@@ -812,6 +812,8 @@ class Looks:
         self.limit_lines = host.limit_lines
         self.last_good = host.last_good
         self.owed = host.owed
+        self.course = host.course
+        self.stood_before = host.stood_before
 
 
 def _processes(unit: Unit) -> tuple[Process, ...]:

@@ -191,7 +191,7 @@ def test_in_observe_mode_it_is_reported(host: FakeHost) -> None:
 
 def test_a_look_alone_finds_it_too(host: FakeHost) -> None:
     host.units[AGENT].used["nofile"] = 1000
-    takeup = TakeUp(Looks(host), Ledger(), lambda: None)
+    takeup = TakeUp(Looks(host), Ledger(), lambda: None, lambda *_: None)
     checker = Reconciler(Looks(host), Ledger(), takeup, host.clock_ns, lambda *_: None)
     loop = FakeLoop(host, policy(services=(held(),)))
     (report,) = checker.check([(each, "operator") for each in loop.resources.values()])

@@ -9,7 +9,7 @@ from jada_configd.core.model import Field, Value
 class Before:
     """A file as it stood before a change that no service has been seen to run well on yet.
 
-    Its bytes are kept elsewhere (`Reader.before`); `existed` False: there was none. `wrote` is the
+    Its bytes are kept elsewhere (`Reader.stood_before`); `existed` False: there was none. `wrote` is the
     digest of what we have put there since ("": we have removed it), and `values` what the corrected
     fields were: they alone go back where somebody else has changed the file meanwhile. `whole`: the
     file as it was is more than these, for it could not be read field by field.

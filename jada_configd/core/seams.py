@@ -292,7 +292,7 @@ class Reader(Protocol):
     def course(self, unit: str) -> "Course":
         """How the unit does on what was changed."""
 
-    def before(self, resource: str) -> bytes | None:
+    def stood_before(self, resource: str) -> bytes | None:
         """What stood in the file of a resource before a change that is on trial, or None."""
 
 

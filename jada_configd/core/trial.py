@@ -54,9 +54,7 @@ class Trial:
 
     def begin(self, at_ns: int, restarts: int) -> "Trial":
         """A process takes the change up from now on."""
-        return replace(
-            self, begun_ns=at_ns, main=(0, 0), since_ns=0, restarts=restarts, crashes=0
-        )
+        return replace(self, begun_ns=at_ns, main=(0, 0), since_ns=0, restarts=restarts, crashes=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +109,7 @@ def is_up(fact: UnitFact) -> bool:
     return fact.active_state in ("active", "reloading")
 
 
-def is_sound(
-    health: HealthSpec, fact: UnitFact, last: Round | None, at_ns: int
-) -> bool | None:
+def is_sound(health: HealthSpec, fact: UnitFact, last: Round | None, at_ns: int) -> bool | None:
     """Whether a service is healthy as it runs, as far as that is known; None: its probes tell.
 
     One that somebody has just started is; one that systemd had to start anew has to have run for

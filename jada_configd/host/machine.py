@@ -142,7 +142,7 @@ class MachineReader:
         """How the unit does on what was changed."""
         return self._course(unit)
 
-    def before(self, resource: str) -> bytes | None:
+    def stood_before(self, resource: str) -> bytes | None:
         """What stood in the file of a resource before a change that is on trial."""
         return self._before(resource)
 

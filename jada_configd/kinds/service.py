@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jada_configd.core.actions import Action, How, ReloadUnits, RemoveFile, ReplaceFile, StartJob, digest
+from jada_configd.core.actions import (
+    Action,
+    How,
+    ReloadUnits,
+    RemoveFile,
+    ReplaceFile,
+    StartJob,
+    digest,
+)
 from jada_configd.core.applies import apply_for
 from jada_configd.core.course import NOTHING, Before, Course
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule
@@ -84,7 +92,7 @@ class ServiceKind:
         if problem is None and note is None and owed is None:
             note = unreachable_note(reader, unit, spec.limits)
         back = tuple(
-            PutBack(each, reader.before(each.resource), reader.read_file(each.path))
+            PutBack(each, reader.stood_before(each.resource), reader.read_file(each.path))
             for each in course.back_to
         )
         busy = _busy(spec, unit, course, reader) if owed is not None else None
@@ -110,7 +118,9 @@ class ServiceKind:
             return Plan(waits=f"somebody who mends {spec.unit}")
         how = how_to_apply(spec, evidence.unit, evidence.owed)
         if how is None:
-            return Plan(waits=f"a restart of {spec.unit} by hand (apply = {apply_for(spec, evidence.owed.fields)!r})")
+            return Plan(
+                waits=f"a restart of {spec.unit} by hand (apply = {apply_for(spec, evidence.owed.fields)!r})"
+            )
         if evidence.unit.job:
             return Plan(waits=f"the job that {spec.unit} has in hand", under_way=True)
         if evidence.course.asks:

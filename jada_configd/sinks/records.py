@@ -84,7 +84,6 @@ class Records:
             text = f"{event.how} of {escaped(event.unit)} ended: {event.job_result} ({took})"
             self._send("failed", text, ERROR, fields)
 
-
     def _tried(self, event: Tried) -> None:
         """What went well is no news: the job of it has been told."""
         unit, why = escaped(event.unit), escaped(event.why)

@@ -163,7 +163,7 @@ def test_looking_changes_nothing_and_foretells_what_a_pass_does(
     def saved() -> None:
         pytest.fail("a look saves nothing")
 
-    takeup = TakeUp(Looks(host), host.ledger, saved)
+    takeup = TakeUp(Looks(host), host.ledger, saved, _kept)
     takeup.services = {spec.unit: spec for spec in world.policy.services}
     checker = Reconciler(Looks(host), host.ledger, takeup, host.clock_ns, _kept)
     resources = resolve(world.policy, Looks(host), SCOPE)
