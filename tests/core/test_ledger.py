@@ -300,7 +300,7 @@ def test_of_several_moments_the_latest_counts() -> None:
 def test_a_correction_begun_twice_keeps_the_first_moment() -> None:
     ledger = Ledger()
     ledger.begin(FILE, "other rules")
-    ledger.changed = False
+    ledger.saved()
     ledger.begin(FILE, RULES)
     assert not ledger.changed
     ledger.end(FILE)

@@ -21,7 +21,7 @@ from jada_configd.core.model import (
     ResourceId,
     Rule,
 )
-from jada_configd.core.overlay import overlaid, spared
+from jada_configd.core.overlay import overlaid, without
 from jada_configd.core.resources import resolve
 from jada_configd.core.specs import FallbackSpec, ProcessLimits, SettingsSpec
 from tests.fake_host import SCOPE, FakeHost
@@ -213,16 +213,16 @@ CHANGES = (Change(MODEL, "haiku", "sonnet"), Change(EFFORT, ABSENT, "high"))
 def test_the_changes_of_spared_fields_are_no_drift(
     fields: frozenset[Field], left: tuple[Change, ...]
 ) -> None:
-    assert spared(Drift(CHANGES), fields) == Drift(left)
-    assert spared(Drift(CHANGES, "is broken"), fields) == Drift(left, "is broken")
+    assert without(Drift(CHANGES), fields) == Drift(left)
+    assert without(Drift(CHANGES, "is broken"), fields) == Drift(left, "is broken")
 
 
 def test_of_a_resource_that_is_spared_as_a_whole_nothing_is_left() -> None:
-    assert spared(Drift(CHANGES, "is broken"), None) == Drift()
-    assert not spared(Drift(CHANGES, "is broken"), None)
+    assert without(Drift(CHANGES, "is broken"), None) == Drift()
+    assert not without(Drift(CHANGES, "is broken"), None)
 
 
 def test_drift_of_which_nothing_is_spared_is_the_very_same_object() -> None:
     for drift in (Drift(CHANGES, "is broken"), Drift()):
-        assert spared(drift, frozenset()) is drift
-        assert spared(drift, frozenset({ENV})) is drift
+        assert without(drift, frozenset()) is drift
+        assert without(drift, frozenset({ENV})) is drift

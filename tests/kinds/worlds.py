@@ -95,7 +95,7 @@ def settings_spec(path: str = HOME, **other: Any) -> SettingsSpec:  # noqa: ANN4
 
 
 def service_spec(unit: str = AGENT, **other: Any) -> ServiceSpec:  # noqa: ANN401 - of the spec
-    """`[service."UNIT"]`."""
+    """`[service."UNIT"]`, which bears any pace: what that does is tested by itself."""
     spec = ServiceSpec(
         unit=unit,
         apply="reload-or-restart",
@@ -103,6 +103,8 @@ def service_spec(unit: str = AGENT, **other: Any) -> ServiceSpec:  # noqa: ANN40
         limits={},
         mode="enforce",
         origin="policy.toml:20",
+        gather=0.0,
+        min_interval=0.0,
     )
     return replace(spec, **other)
 
