@@ -35,8 +35,8 @@ _PORTLESS = re.compile(rf"{_HOST}:.*", re.DOTALL)
 # with strings, and comments in extended patterns.
 _OPAQUE = re.compile(r"\\[QE]|\(\*|\(\?C|\(\?\^?[A-Za-z-]*x")
 _PIECE = re.compile(
-    r"(?P<escape>\\c[\s\S]|\\[\s\S])"
-    r"|(?P<set>\[\^?+\]?+(?:\[(?P<sort>[:.=])[^\]]*?(?P=sort)\]|\\[\s\S]|[^\]\\])*\])"
+    r"(?P<escape>\\c?[\s\S])"
+    r"|(?P<set>\[\^?+\]?+(?:\[(?P<sort>[:.=])[^\]]*?(?P=sort)\]|\\c?[\s\S]|[^\]\\])*\])"
     r"|(?P<note>\(\?\#[^)]*\))"
     r"|(?P<sign>\(\?|[\\\[()|*+?])"
     r"|[^\\\[()|*+?]+"
