@@ -1,16 +1,19 @@
 """The shape of the policy language as pydantic models: which keys there are and what sort they are.
 
-What limits may be is `limit_models.py`'s; what holds between keys, `ownership.py`'s.
+A service is `service_models.py`'s, limits are `limit_models.py`'s; what holds between keys,
+`ownership.py`'s.
 """
 
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema
 
-from jada_configd.core.specs import Apply, Live, OnMissing, When
+from jada_configd.core.specs import OnMissing
 from jada_configd.policy import logins, sysctls, values
-from jada_configd.policy.limit_models import Limits, LoginLimits, Usage
-from jada_configd.policy.tables import Table, without_default
+from jada_configd.policy.bounds import Counting, Lasting
+from jada_configd.policy.limit_models import LoginLimits
+from jada_configd.policy.service_models import Service
+from jada_configd.policy.tables import Table, left_out, without_default
 from jada_configd.policy.window_models import Windows
 
 ModeWord = Literal["enforce", "observe"]
@@ -24,22 +27,12 @@ def _textfile(text: str, info: ValidationInfo) -> str:
     return values.textfile_path(text, (info.context or {}).get("home"))
 
 
-def _sweep(text: str) -> str:
-    values.sweep(text)
-    return text
-
-
 def _version(number: int) -> int:
     if number != 1:
         raise ValueError("must be 1")
     return number
 
 
-Duration = Annotated[
-    str,
-    AfterValidator(_sweep),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,9}(ms|s|m|h)$"}),
-]
 Version = Annotated[int, AfterValidator(_version), WithJsonSchema({"type": "integer", "const": 1})]
 UnitName = Annotated[
     str,
@@ -75,10 +68,18 @@ class Daemon(Table):
     mode: ModeWord = Field(
         "enforce", description='"enforce" corrects drift; "observe" reports it and changes nothing.'
     )
-    sweep: Duration = Field(
+    sweep: Annotated[str, Lasting("1s", "24h")] = Field(
         "5m",
         description="Look at everything this often, whatever the watcher said: "
         '"1s" to "24h", in ms, s, m or h.',
+    )
+    contested_after: Annotated[int, Counting(1, 1000)] = Field(
+        10,
+        description="A field that is corrected more often than this within `contested_within` is "
+        "contested: 1 to 1000.",
+    )
+    contested_within: Annotated[str, Lasting("1s", "1h")] = Field(
+        "1m", description='The time in which those corrections are counted: "1s" to "1h".'
     )
 
 
@@ -139,33 +140,6 @@ class Login(Table):
     )
 
 
-class Service(Table):
-    """How a unit takes corrections up, and its limits."""
-
-    apply: Apply = Field("reload-or-restart", description="What is done after a correction.")
-    when: When = Field(
-        "auto",
-        description='"always": after every correction; "stale": only if a process may have read a '
-        'wrong value; "auto": reload always where the unit can, restart only when stale.',
-    )
-    limits: Limits = Field(
-        default=Limits(),
-        description="Resource limits, soft and hard.",
-        json_schema_extra=without_default,
-    )
-    usage: Usage = Field(
-        default=Usage(),
-        description='Shares of limits, such as "80%", from which on their use is told as drift.',
-        json_schema_extra=without_default,
-    )
-    live: Live = Field(
-        "main",
-        description="Of which processes limits are changed while they run; all are compared. "
-        '"main": the main process; "all"; "none". A raised soft `nofile` breaks programs that use '
-        "select(2) once they have a descriptor above 1023.",
-    )
-
-
 class Metrics(Table):
     """Where the daemon's metrics are written for Prometheus."""
 
@@ -176,17 +150,12 @@ class Metrics(Table):
     )
 
 
-def _none(description: str) -> Any:  # noqa: ANN401 - as Field is
-    """A table that may be left out, and must be whole where it is not."""
-    return Field(None, description=description, json_schema_extra=without_default)
-
-
 class Policy(Table):
     """What must hold on a host, and who takes it up: the policy language of jada-configd."""
 
     version: Version = Field(description="The version of the policy language.")
     daemon: Daemon = Field(
-        default=Daemon(mode="enforce", sweep="5m"),
+        default=Daemon.model_validate({}),
         description="What the daemon does, and how often.",
         json_schema_extra=without_default,
     )
@@ -206,7 +175,7 @@ class Policy(Table):
         description='Kernel parameters by their key in quotes: "fs.nr_open" or "fs/nr_open".',
         json_schema_extra=sysctls.SCHEMA,
     )
-    metrics: Metrics = _none("Metrics of the daemon, for Prometheus. Default: none.")
+    metrics: Metrics = left_out("Metrics of the daemon, for Prometheus. Default: none.")
     windows: Windows = Field(
         default=Windows(),
         description="When services may be restarted, and when anything may be corrected.",
@@ -243,7 +212,8 @@ def schema() -> dict[str, Any]:
             {"$ref": "#/$defs/Pair"},
         ]
     entry = made["$defs"]["Settings"]["properties"]
-    entry["set"]["additionalProperties"] = {"$ref": "#/$defs/Held"}
+    for held in (entry["set"], made["$defs"]["Fallback"]["properties"]["set"]):
+        held["additionalProperties"] = {"$ref": "#/$defs/Held"}
     for name in ("one_of", "include", "exclude"):
         entry[name]["additionalProperties"] = {"$ref": "#/$defs/Lists"}
     return {

@@ -40,6 +40,11 @@ class Entry:
     path: str
     owned: list[Owned]
 
+    def serves(self, unit: str) -> bool:
+        """Whether the unit takes up what is corrected in these files."""
+        services = self.tree.get("services")
+        return isinstance(services, list) and unit in services
+
 
 @dataclass(frozen=True, slots=True)
 class Clash:

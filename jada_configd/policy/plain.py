@@ -6,32 +6,15 @@ from typing import Any, Final
 from jada_configd.core.resources import is_pattern
 from jada_configd.policy import models, values
 from jada_configd.policy.documents import Documents
+from jada_configd.policy.fallbacks import fallback_rules
+from jada_configd.policy.health_models import Health
 from jada_configd.policy.limit_models import Limits, LoginLimits, Pair, Usage
 from jada_configd.policy.ownership import Entry
+from jada_configd.policy.service_models import RELOAD_OR_RESTART, Service
 from jada_configd.policy.sysctls import plain_sysctls
 from jada_configd.policy.windows import plain_windows
 
-_DEFAULT_SERVICE: Final = models.Service.model_validate({})
-_DEFAULT_PACE: Final[Mapping[str, Any]] = {
-    "applies": [],
-    "gather": 0.2,
-    "min_interval": 10.0,
-    "busy": None,
-    "drain": 300.0,
-    "drain_policy": "restart",
-    "on_unhealthy": "roll-back",
-    "health": {
-        "stable": 5.0,
-        "within": 60.0,
-        "every": 10.0,
-        "timeout": 10.0,
-        "command": [],
-        "url": None,
-        "journal_must": None,
-        "journal_must_not": None,
-    },
-    "fallback": None,
-}
+_DEFAULT_SERVICE: Final = Service.model_validate({})
 
 
 def plain(policy: models.Policy, entries: Sequence[Entry], documents: Documents) -> dict[str, Any]:
@@ -49,8 +32,8 @@ def plain(policy: models.Policy, entries: Sequence[Entry], documents: Documents)
         "logins": _logins(policy, documents),
         "textfile": policy.metrics.textfile if "metrics" in policy.model_fields_set else None,
         "windows": plain_windows(policy.windows.model_dump(exclude_unset=True)),
-        "contested_after": 10,
-        "contested_within": 60.0,
+        "contested_after": policy.daemon.contested_after,
+        "contested_within": values.seconds(policy.daemon.contested_within),
     }
 
 
@@ -81,21 +64,64 @@ def _services(
     services = []
     for unit, origin in origins.items():
         model = policy.service.get(unit) or _DEFAULT_SERVICE
-        limits = _limits(model.limits)
         services.append(
             {
                 "unit": unit,
-                "apply": model.apply,
                 "when": model.when,
-                "limits": limits,
+                "limits": _limits(model.limits),
                 "live": model.live,
                 "usage": _usage(model.usage),
-                **_DEFAULT_PACE,
+                **_pace(model),
+                "on_unhealthy": model.on_unhealthy,
+                "health": _health(model.health),
+                "fallback": _fallback(unit, model),
                 "mode": policy.daemon.mode,
                 "origin": origin,
             }
         )
     return services
+
+
+def _pace(model: Service) -> dict[str, Any]:
+    return {
+        "apply": model.apply.get(values.DEFAULT, RELOAD_OR_RESTART),
+        "applies": [
+            [list(values.applied_field(key)), word]
+            for key, word in model.apply.items()
+            if key != values.DEFAULT
+        ],
+        "gather": values.seconds(model.gather),
+        "min_interval": values.seconds(model.min_interval),
+        "busy": model.busy,
+        "drain": values.seconds(model.drain),
+        "drain_policy": model.drain_policy,
+    }
+
+
+def _health(model: Health) -> dict[str, Any]:
+    given = model.model_fields_set
+    journal = model.journal.model_dump() if "journal" in given else {}
+    return {
+        "stable": values.seconds(model.stable),
+        "within": values.seconds(model.within),
+        "every": values.seconds(model.every),
+        "timeout": values.seconds(model.timeout),
+        "command": model.command if "command" in given else [],
+        "url": model.url,
+        "journal_must": journal.get("must"),
+        "journal_must_not": journal.get("must_not"),
+    }
+
+
+def _fallback(unit: str, model: Service) -> dict[str, Any] | None:
+    if "fallback" not in model.model_fields_set:
+        return None
+    return {
+        "settings": model.fallback.settings,
+        "rules": fallback_rules(("service", unit, "fallback"), model.fallback.set),
+        "after": model.fallback.after,
+        "retry": values.seconds(model.fallback.retry),
+    }
 
 
 def _usage(usage: Usage) -> dict[str, float]:

@@ -10,7 +10,13 @@ from jada_configd.core.wording import escaped
 from jada_configd.errors import PolicyError
 from jada_configd.policy import advice, faults, models, values
 from jada_configd.policy.documents import Documents
+from jada_configd.policy.fallbacks import (
+    Fallback,
+    clashing_fallbacks,
+    fallbacks,
+)
 from jada_configd.policy.faults import MOST_MESSAGES
+from jada_configd.policy.health import health_faults
 from jada_configd.policy.logins import login_faults, login_warnings
 from jada_configd.policy.overlaps import meetings
 from jada_configd.policy.ownership import (
@@ -48,13 +54,16 @@ def validate(texts: Sequence[tuple[str, str]], home: str | None) -> dict[str, An
         found += _shared_faults(same_path, documents)
     found += sysctl_faults(documents.tree, documents)
     found += login_faults(documents.tree, home)
+    found += health_faults(documents.tree)
+    made = fallbacks(documents.tree, entries, found)
+    found += clashing_fallbacks(made, documents)
     found += _textfile_faults(documents, by_path, home)
     found += _overlap_faults({each[0].path: each for each in by_path if each[0].path}, documents)
     if found or policy is None:
         raise PolicyError(_messages(found, documents))
     return {
         **plain(policy, entries, documents),
-        "warnings": list(_warnings(entries, documents)),
+        "warnings": list(_warnings(entries, made, documents)),
         "bypasses": list(_bypasses(policy, entries, documents)),
     }
 
@@ -161,8 +170,12 @@ def _messages(found: Sequence[Fault], documents: Documents) -> list[str]:
     return messages
 
 
-def _warnings(entries: Sequence[Entry], documents: Documents) -> list[str]:
+def _warnings(
+    entries: Sequence[Entry], made: Sequence[Fallback], documents: Documents
+) -> list[str]:
     found: list[Fault] = list(login_warnings(documents.tree))
+    found += advice.apply_warnings(documents.tree, entries)
+    found += advice.fallback_warnings(documents.tree, made)
     for same_path in _by_path(entries):
         owned = [each for entry in same_path for each in entry.owned]
         found += advice.warnings(same_path[0].path, owned)

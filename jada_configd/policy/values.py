@@ -19,8 +19,10 @@ LONGEST_PATH: Final = 4095  # PATH_MAX less its final NUL
 LONGEST_NAME: Final = 255  # NAME_MAX; a unit name's too (systemd.unit(5))
 TEXTFILE: Final = "/var/lib/prometheus/node-exporter/jada_configd.prom"  # Debian's directory
 SUFFIX_MISSING: Final = "must end in .service"
-SWEEP_LEAST: Final = 1.0  # seconds
-SWEEP_MOST: Final = 86400.0
+DEFAULT: Final = "default"  # of `apply`, where that is a table
+POINTER_MISSING: Final = 'must be "default" or a JSON Pointer, such as "/model"'
+
+BUSY: Final = "/run/jada-agent/busy"
 
 _SETTINGS: Final = "/home/ubuntu/.claude/settings.json"
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
@@ -39,11 +41,18 @@ def seconds(text: str) -> float:
     return int(match[1]) * _SECONDS[match[2]]
 
 
-def sweep(text: str) -> float:
-    """A duration of `daemon.sweep`, in seconds."""
+def duration(text: str, least: str, most: str) -> float:
+    """A duration within bounds, in seconds."""
     value = seconds(text)
-    if not SWEEP_LEAST <= value <= SWEEP_MOST:
-        raise ValueError('must be from "1s" to "24h"')
+    if not seconds(least) <= value <= seconds(most):
+        raise ValueError(f'must be from "{least}" to "{most}"')
+    return value
+
+
+def number(value: int, least: int, most: int) -> int:
+    """A number within bounds."""
+    if not least <= value <= most:
+        raise ValueError(f"must be from {least} to {most}")
     return value
 
 
@@ -79,6 +88,14 @@ def textfile_path(text: str, home: str | None) -> str:
         raise ValueError("must be one file, without wildcards")
     if not text.endswith(".prom"):
         raise ValueError("must end in .prom: node_exporter reads no other file")
+    return text
+
+
+def busy_path(text: str, home: str | None) -> str:
+    """A file that says by being there that work is in flight."""
+    text = settings_path(text, home, BUSY)
+    if is_pattern(text):
+        raise ValueError("must be one file, without wildcards")
     return text
 
 
@@ -135,6 +152,13 @@ def field(pointer: str) -> Field:
     if any(escape[0] == "~" for escape in _ESCAPE.finditer(pointer)):
         raise ValueError('must be a JSON Pointer: "~" itself is written "~0", and "/" "~1"')
     return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/"))
+
+
+def applied_field(key: str) -> Field:
+    """The field that a key of `apply` names, and all below it."""
+    if not key.startswith("/"):
+        raise ValueError(POINTER_MISSING)
+    return field(key)
 
 
 def limit_word(value: object) -> LimitWord:

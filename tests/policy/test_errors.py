@@ -82,7 +82,6 @@ def shown(line: str) -> str:
         (f"{SERVICE}apply = 'reloaded'", '3:1: service."a.service".apply: must be "reload", "restart", "reload-or-restart" or "none"; did you mean "reload"?'),
         (f"{SERVICE}when = 'never'", '3:1: service."a.service".when: must be "always", "stale" or "auto"'),
         (f"{SERVICE}live = 'every'", '3:1: service."a.service".live: must be "main", "all" or "none"'),
-        (f"{SERVICE}[service.'a.service'.health]", f'3:22: service."a.service".health: unknown key; jada-configd {__version__} does not support [service."a.service".health] yet'),
         (f"{SERVICE}limits = 1", '3:1: service."a.service".limits: must be a table, not an integer'),
         (f"{SERVICE}limits.nofiles = 1", '3:8: service."a.service".limits.nofiles: unknown key; did you mean "nofile"?'),
         (f"{SERVICE}limits.LimitNOFILE = 1", '3:8: service."a.service".limits.LimitNOFILE: unknown key; did you mean "nofile"?'),
