@@ -36,6 +36,7 @@ class Jobs:
         self._reconciler = reconciler
         self._probation = probation
         self._jobs: dict[str, _Job] = {}
+        self._last: dict[str, str] = {}  # by unit; of an earlier one the end may have been lost
         self._failures: dict[str, int] = {}
 
     def under_way(self) -> list[str]:
@@ -43,8 +44,8 @@ class Jobs:
         return [f"{job.how} of {job.unit}" for job in self._jobs.values()]
 
     def of(self, unit: str) -> bool:
-        """Whether a job of ours for this unit has not ended."""
-        return any(job.unit == unit for job in self._jobs.values())
+        """Whether the last job of ours for this unit has not ended."""
+        return self._last.get(unit) in self._jobs
 
     def started(self, action: StartJob, job: str) -> None:
         """A job was accepted; its end will be an event."""
@@ -52,6 +53,7 @@ class Jobs:
         fields = owed.fields if owed is not None else ()
         now_ns = time.monotonic_ns()
         self._jobs[job] = _Job(action.unit, action.how, now_ns, fields)
+        self._last[action.unit] = job
         self._ledger.pacing.applied(action.unit, action.how, now_ns)
         self._probation.begun(action.unit, action.how, now_ns)
         self._takeup.save()

@@ -112,7 +112,7 @@ class FakeLoop:
             self.tried.append,
             self.calendar.now,
         )
-        self.probation.at_work = lambda unit: unit in self._jobs.values()
+        self.probation.at_work = lambda unit: self._last.get(unit) in self._jobs
         host.course_of = self.probation.course
         self.reconciler = Reconciler(
             host,
@@ -124,6 +124,7 @@ class FakeLoop:
         )
         self.schedule = Schedule(sweep_ns=300 * SECOND_NS)
         self._jobs: dict[int, str] = {}  # number and unit
+        self._last: dict[str, int] = {}  # by unit
         host.accepted = self._job_accepted
         self.reports.clear()
         self.enforce(self.policy, "startup")
@@ -293,6 +294,7 @@ class FakeLoop:
 
     def _job_accepted(self, job: Job) -> None:
         self._jobs[job.number] = job.unit
+        self._last[job.unit] = job.number
         self.ledger.pacing.applied(job.unit, job.how, self.host.now_ns)
         self.probation.begun(job.unit, job.how, self.host.now_ns)
         self.takeup.save()

@@ -427,7 +427,7 @@ def test_a_job_comes_after_the_file_and_its_end_is_an_event(host: FakeHost, loop
     assert report.result == "waiting"
     assert report.actions == (f"restart {AGENT}",)
     assert report.again_ns == report.detected_ns + EVENT_LOST_NS
-    host.advance(90 * SECOND_NS)  # and still it is no reason to wait for it
+    host.advance(50 * SECOND_NS)  # and still it is no reason to wait for it
     loop.hear()
     loop.turn()
     while host.jobs:
@@ -437,7 +437,7 @@ def test_a_job_comes_after_the_file_and_its_end_is_an_event(host: FakeHost, loop
         each for each in loop.history if each.resource.id == SERVICE and each.result == "corrected"
     )
     assert corrected.detected_ns == report.detected_ns
-    assert corrected.corrected_ns > report.detected_ns + 90 * SECOND_NS
+    assert corrected.corrected_ns > report.detected_ns + 50 * SECOND_NS
     assert named(host.done) == ["ReplaceFile", "StartJob"]
 
 

@@ -58,8 +58,10 @@ class Trials:
     def keep(self, before: Before) -> None:
         """A file is about to be changed; of several changes what stood before the first counts."""
         known = self._before.get(before.resource)
-        self._before[before.resource] = before if known is None else _followed(known, before)
-        self.changed = True
+        kept = before if known is None else _followed(known, before)
+        if kept != known:
+            self._before[before.resource] = kept
+            self.changed = True
 
     def forget_before(self, resource: str) -> None:
         """Nobody will go back to it."""
