@@ -64,7 +64,7 @@ def keys() -> Iterator[str]:
     sorted(set(keys()) - {"soft", "hard", *TABLES}),
 )
 def test_every_key_of_the_policy_is_described(key: str) -> None:
-    if key in {"limits", "usage"}:
+    if key in {"limits", "usage", "health", "fallback"}:
         assert f".{key}]\n" in shipped(POLICY)
         return
     assert re.search(rf"^\.It Cm {key}$", shipped(POLICY), re.MULTILINE)

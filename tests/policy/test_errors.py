@@ -276,12 +276,28 @@ apply = "{SECRET}"
 when = "{SECRET}"
 limits = {{ nofile = "{SECRET}", nproc = {{ soft = "{SECRET}", hard = "{SECRET}" }} }}
 credential = "{SECRET}"
+gather = "{SECRET}"
+busy = "{SECRET}"
+drain_policy = "{SECRET}"
+on_unhealthy = "{SECRET}"
+[service."a.service".health]
+within = "{SECRET}"
+command = ["{SECRET}"]
+url = "http://me:{SECRET}@localhost/"
+journal = {{ must = "({SECRET}" }}
+[service."a.service".fallback]
+settings = "{SECRET}"
+set = {{ apiKey = "{SECRET}" }}
+[service."b.service"]
+busy = ["/{SECRET}/", 1]
+apply = {{ "/apiKey" = "{SECRET}" }}
+health.url = "{SECRET}"
 """
 
 
 def test_no_error_says_a_value_under_a_secret_key() -> None:
     found = messages(SECRETS)
-    assert len(found) > 15
+    assert len(found) > 28
     assert SECRET not in "\n".join(found)
 
 

@@ -91,7 +91,9 @@ def test_one_word_is_what_is_done_after_any_correction(word: str) -> None:
     ),
     st.none() | st.sampled_from(APPLIES),
 )
-def test_what_is_done_by_field_comes_through(applies: dict[Field, str], default: str | None) -> None:
+def test_what_is_done_by_field_comes_through(
+    applies: dict[Field, str], default: str | None
+) -> None:
     words = {pointer(field): word for field, word in applies.items()}
     rest = {} if default is None else {"default": default}
     text = f"{SERVICE}apply = {toml({**words, **rest})}\n"
@@ -166,7 +168,7 @@ def test_what_does_not_load_says_why(line: str, message: str) -> None:
 )
 def test_what_no_contest_can_be_says_why(line: str, message: str) -> None:
     text = f"version = 1\n[daemon]\n{line}\n"
-    assert said(text) == [f"3:1: daemon.{line.split()[0]}: {message}"]
+    assert said(text) == [f"3:1: daemon.{line.partition(' ')[0]}: {message}"]
     assert not fits(text) or 'from "' in message
 
 
@@ -211,6 +213,4 @@ def test_a_field_of_apply_that_no_entry_holds_is_warned_of(key: str, near_by: st
 
 def test_what_another_services_entry_holds_is_not_held_for_this_one() -> None:
     text = f"{SERVICE}apply = {{'/o' = 'restart'}}\n{FILE.replace('a.service', 'b.service')}"
-    assert policy(text).warnings == (
-        f'policy.toml:3:10: service."a.service".apply."/o": {UNHELD}',
-    )
+    assert policy(text).warnings == (f'policy.toml:3:10: service."a.service".apply."/o": {UNHELD}',)
