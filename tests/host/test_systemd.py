@@ -3,14 +3,15 @@
 import os
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from jada_configd.core.actions import How
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.seams import Inhibitor, Probe, UnitFact
 from jada_configd.errors import ManagerGone, UnitRefused
+from jada_configd.host.manager import polls as polls_module
 from jada_configd.host.manager import systemd as module
 from jada_configd.host.manager import ways as ways_module
 from jada_configd.host.manager.routes import Declined, Gone, Route, Silent
@@ -38,6 +39,7 @@ class FakeRoute:
         self.read, self.write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.told: list[Event] = []
         self.followed: Mapping[str, str] = {}
+        self.probes: frozenset[str] = frozenset()
         self.open = True
         self.reads_units = False
 
@@ -61,9 +63,24 @@ class FakeRoute:
     def begin_reload(self, seconds: float) -> None:
         self._answer("begin_reload")
 
-    def follow(self, aliases: Mapping[str, str], seconds: float) -> None:
+    def start_probe(self, probe: Probe, seconds: float) -> str:
+        self._answer("start_probe")
+        return job_path(9)
+
+    def stop(self, unit: str, seconds: float) -> None:
+        self._answer(f"stop {unit}")
+
+    def reset(self, unit: str, seconds: float) -> None:
+        self._answer(f"reset {unit}")
+
+    def inhibitors(self, seconds: float) -> tuple[Inhibitor, ...]:
+        self._answer("inhibitors")
+        return (Inhibitor(7, "backup", "running"),)
+
+    def follow(self, aliases: Mapping[str, str], probes: Collection[str], seconds: float) -> None:
         self._answer("follow")
         self.followed = dict(aliases)
+        self.probes = frozenset(probes)
 
     def reloading(self) -> bool:
         return self.reads_units
@@ -149,6 +166,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
     monkeypatch.setattr(module, "time", Clock)
     monkeypatch.setattr(ways_module, "time", Clock)
+    monkeypatch.setattr(polls_module, "time", Clock)
     yield world
     for route in world.routes:
         route.close()

@@ -81,11 +81,11 @@ def test_it_subscribes_once_and_hears_of_reloads_and_of_the_end(
 
 
 def test_only_what_changes_is_asked_of_the_bus(route: SystemdBus, fake: FakeBus) -> None:
-    route.follow({A: A}, 5)
+    route.follow({A: A}, (), 5)
     assert heard(route, fake) == []
     fake.calls.clear()
-    route.follow({A: A, "b.service": "b.service"}, 5)
-    route.follow({"b.service": "b.service"}, 5)
+    route.follow({A: A, "b.service": "b.service"}, (), 5)
+    route.follow({"b.service": "b.service"}, (), 5)
     assert heard(route, fake) == []
     assert sorted(rule.partition("member=")[2] for rule in rules(fake)) == [
         "'JobRemoved',arg2='b.service'",
@@ -100,7 +100,7 @@ def test_only_what_changes_is_asked_of_the_bus(route: SystemdBus, fake: FakeBus)
 def test_many_units_take_few_rules(route: SystemdBus, fake: FakeBus) -> None:
     units = [f"{number}.service" for number in range(300)]
     fake.calls.clear()
-    route.follow({unit: unit for unit in units}, 5)
+    route.follow({unit: unit for unit in units}, (), 5)
     fake.changed(unit_path("299.service"))
     fake.changed(unit_path("stranger.service"))
     assert heard(route, fake) == [UnitChanged("299.service")]
@@ -108,7 +108,7 @@ def test_many_units_take_few_rules(route: SystemdBus, fake: FakeBus) -> None:
 
 
 def test_a_unit_that_changes_many_times_is_told_once(route: SystemdBus, fake: FakeBus) -> None:
-    route.follow({A: A}, 5)
+    route.follow({A: A}, (), 5)
     for _ in range(12):
         fake.changed(unit_path(A))
     fake.changed(unit_path("b.service"))
@@ -119,7 +119,7 @@ def test_a_unit_that_changes_many_times_is_told_once(route: SystemdBus, fake: Fa
 def test_the_end_of_a_job_is_told_under_each_name_that_is_followed(
     route: SystemdBus, fake: FakeBus
 ) -> None:
-    route.follow({A: "behind.service", "behind.service": "behind.service"}, 5)
+    route.follow({A: "behind.service", "behind.service": "behind.service"}, (), 5)
     fake.job_removed("/job/7", "behind.service", "timeout")
     fake.job_removed("/job/8", "b.service", "done")
     fake.changed(unit_path("behind.service"))
@@ -184,7 +184,7 @@ def test_when_systemd_leaves_the_bus_the_route_is_gone(route: SystemdBus, fake: 
 
 
 def test_what_another_says_of_units_is_not_believed(route: SystemdBus, fake: FakeBus) -> None:
-    route.follow({A: A}, 5)
+    route.follow({A: A}, (), 5)
     body = (1, "/job/1", A, "done")
     fake.send(new_signal(MANAGER, "JobRemoved", "uoss", body), ":1.666")
     left = ("org.freedesktop.systemd1", ":1.1", "")
@@ -204,7 +204,7 @@ def test_what_another_says_of_units_is_not_believed(route: SystemdBus, fake: Fak
 def test_a_signal_of_another_shape_harms_nobody(
     route: SystemdBus, fake: FakeBus, member: str, signature: str, body: tuple[str, ...]
 ) -> None:
-    route.follow({A: A}, 5)
+    route.follow({A: A}, (), 5)
     fake.send(new_signal(MANAGER, member, signature or None, body), ":1.1")
     assert heard(route, fake) == []
 
@@ -264,7 +264,7 @@ def test_the_private_socket_needs_no_bus_and_no_rules(
     with FakeBus(tmp_path / "systemd" / "private") as fake:
         route = SystemdBus.on_private_socket(user=True, seconds=5)
         assert [name for name, _ in fake.calls] == ["Subscribe"]
-        route.follow({A: A}, 5)
+        route.follow({A: A}, (), 5)
         fake.units["a_2eservice"] = {"Id": ("s", A)}
         fake.changed(unit_path(A))
         fake.job_removed("/job/1", "b.service", "done")

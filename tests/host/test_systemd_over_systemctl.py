@@ -159,7 +159,7 @@ def test_a_followed_unit_that_is_not_as_it_was_is_found_by_polling(
 ) -> None:
     route = Systemctl(user=True, seconds=5)
     beside(script, "shown").write_text("MainPID=7\n\nMainPID=8\n\nMainPID=0\n")
-    route.follow({A: A, "b.service": "b.service", "c.service": "c.service"}, 5)
+    route.follow({A: A, "b.service": "b.service", "c.service": "c.service"}, (), 5)
     due_ns = route.poll_due()
     assert due_ns is not None
     assert due_ns <= time.monotonic_ns()
@@ -179,7 +179,7 @@ def test_units_are_not_looked_at_while_systemd_reads_them_nor_where_nobody_answe
     script: Path,
 ) -> None:
     route = Systemctl(user=False, seconds=5)
-    route.follow({A: A}, 5)
+    route.follow({A: A}, (), 5)
     beside(script, "slow").touch()
     route.begin_reload(5)
     assert route.events() == []
@@ -187,10 +187,10 @@ def test_units_are_not_looked_at_while_systemd_reads_them_nor_where_nobody_answe
     assert ended(route) == [UnitsReloaded()]
     assert not any("MainPID" in call for call in calls(script)[:-1])
     beside(script, "shown").write_text("one\n\ntwo\n")  # which is which cannot be told
-    route.follow({A: A}, 5)
+    route.follow({A: A}, (), 5)
     assert route.events() == []
     script.write_text("#!/bin/sh\nexit 1\n")
-    route.follow({A: A}, 5)
+    route.follow({A: A}, (), 5)
     with pytest.raises(Gone):
         route.events()
 

@@ -14,12 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from jada_configd.core.actions import SetProcessLimit
+from jada_configd.core.seams import Probe
 from jada_configd.errors import HostError, ManagerGone, UnitRefused
 from jada_configd.host.manager import systemd as module
 from jada_configd.host.manager.systemd import (
     Event,
     JobEnded,
     ManagerLost,
+    ProbeEnded,
     Systemd,
     UnitChanged,
     UnitsReloaded,
@@ -68,6 +70,25 @@ def end_of(systemd: Systemd, job: str) -> str:
 
     (result,) = ended(hear(systemd, ended))
     return result
+
+
+def ask_unit(
+    systemd: Systemd, name: str, *command: str, of: str = "asked", seconds: float = 10
+) -> list[object]:
+    """Start a probe and wait for its end: whether it passed, and why not."""
+    systemd.start_probe(Probe(f"{name}.service", f"{of}.service", command, seconds))
+    return probe_end(systemd, name)
+
+
+def probe_end(systemd: Systemd, name: str) -> list[object]:
+    """How a probe ends."""
+
+    def ended(heard: list[Event]) -> list[ProbeEnded]:
+        return [each for each in heard if isinstance(each, ProbeEnded)]
+
+    (end,) = ended(hear(systemd, ended))
+    assert end.name == f"{name}.service", end
+    return [end.passed, end.why]
 
 
 def state(unit: str) -> str:

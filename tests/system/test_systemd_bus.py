@@ -24,6 +24,17 @@ UNITS = {
         "[Service]\nExecStart=/bin/sh -c 'sleep 1000; exit' \"two words\"\nLimitNOFILE=100:200\n"
         "LimitCORE=infinity\nLimitRTTIME=5000000\nLimitNICE=30\n"
     ),
+    "asked": (
+        "[Service]\nExecStart=/bin/sleep 1000\nUser=ubuntu\nSupplementaryGroups=adm\n"
+        "WorkingDirectory=-/var/lib\nEnvironment=\"A=1 \\\"2\\\" $x %%i\" B=3\n"
+    ),
+    "dynamic": "[Service]\nExecStart=/bin/sleep 1000\nDynamicUser=yes\n",
+    "hangs": "[Service]\nType=notify\nExecStart=/bin/sleep 1000\nTimeoutStartSec=infinity\n",
+    "crashes": (
+        "[Unit]\nStartLimitIntervalSec=90\nStartLimitBurst=3\n[Service]\n"
+        "ExecStart=/bin/sh -c 'test -e /run/well && exec sleep 1000; exit 3'\n"
+        "Restart=on-failure\nRestartSec=1ms\n"
+    ),
 }
 WAYS = ("message bus", "private socket", "systemctl")
 

@@ -6,7 +6,8 @@ What is called, and what a signal means, is the caller's business; the bytes are
 import os
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, TypeAlias
@@ -105,6 +106,16 @@ class Bus:
     def hear_only(self, senders: Collection[str]) -> None:
         """Leave unread what others than these unique names send; on a bus anybody may."""
         self._stream.accepts = frozenset(senders)
+
+    @contextmanager
+    def hearing(self, sender: str) -> Iterator[None]:
+        """Hear this unique name too, for a while."""
+        before = self._stream.accepts
+        self._stream.accepts = before | {sender} if before else before
+        try:
+            yield
+        finally:
+            self._stream.accepts = before
 
     def fileno(self) -> int:
         """The socket: readable when something has come. See `pending` too."""

@@ -4,11 +4,12 @@ The routes are the message bus and systemd's private socket (`systemd_bus.py`) a
 (`systemctl.py`); which of them is taken is the business of `systemd.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from jada_configd.core.actions import How
+from jada_configd.core.seams import Inhibitor, Probe
 from jada_configd.host.manager.unit_facts import ManagerFact, UnitLook
 
 
@@ -59,7 +60,19 @@ class ManagerLost:
     """The connection has ended: what happened since is not known."""
 
 
-Event: TypeAlias = UnitChanged | JobEnded | UnitsReloaded | ManagerLost
+@dataclass(frozen=True, slots=True)
+class ProbeEnded:
+    """A probe of ours has ended; where it did not pass, `why` says how.
+
+    `exit status 3`, `exit status 203 (EXEC)`, `signal KILL`, `took longer than 10 s` …
+    """
+
+    name: str
+    passed: bool
+    why: str
+
+
+Event: TypeAlias = UnitChanged | JobEnded | UnitsReloaded | ManagerLost | ProbeEnded
 
 
 class Route(Protocol):
@@ -73,11 +86,26 @@ class Route(Protocol):
     def start_job(self, unit: str, how: How, seconds: float) -> str:
         """Start a job; its path. Raises `Declined`."""
 
+    def start_probe(self, probe: Probe, seconds: float) -> str:
+        """Start a probe as a transient unit; the path of its job. Raises `Declined`."""
+
+    def stop(self, unit: str, seconds: float) -> None:
+        """Stop a unit; nothing is waited for."""
+
+    def reset(self, unit: str, seconds: float) -> None:
+        """Have a failure forgotten, if there is any, before whatever is asked next."""
+
+    def inhibitors(self, seconds: float) -> tuple[Inhibitor, ...]:
+        """Who keeps the host from being shut down; none where the route does not tell."""
+
     def begin_reload(self, seconds: float) -> None:
         """Start a daemon-reload; its end is a `UnitsReloaded`."""
 
-    def follow(self, aliases: Mapping[str, str], seconds: float) -> None:
-        """Tell of these units: the name that events bear, and the one that systemd uses."""
+    def follow(self, aliases: Mapping[str, str], probes: Collection[str], seconds: float) -> None:
+        """Tell of these units: the name that events bear, and the one that systemd uses.
+
+        Of probes it is told how their jobs end.
+        """
 
     def reloading(self) -> bool:
         """Whether the manager is reading its units again, and so will not answer for a while."""

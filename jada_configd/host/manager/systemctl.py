@@ -8,11 +8,12 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Final
 
 from jada_configd.core.actions import How
+from jada_configd.core.seams import Inhibitor, Probe
 from jada_configd.host.manager.routes import (
     Declined,
     Event,
@@ -21,6 +22,7 @@ from jada_configd.host.manager.routes import (
     UnitChanged,
     UnitsReloaded,
 )
+from jada_configd.host.manager.transient_units import ASKED_SHOWN, as_arguments, probe_settings
 from jada_configd.host.manager.unit_facts import (
     MANAGER_SHOWN,
     SHOWN,
@@ -29,6 +31,7 @@ from jada_configd.host.manager.unit_facts import (
     job_path,
     look_from_show,
     manager_from_show,
+    values_from_show,
 )
 
 _VERBS: Final[Mapping[How, str]] = {
@@ -56,7 +59,8 @@ class Systemctl:
 
     def __init__(self, *, user: bool, seconds: float) -> None:
         """Raises `Gone` and `Silent` where nobody answers it."""
-        self._command = ("systemctl", "--user") if user else ("systemctl", "--system")
+        self._whose = "--user" if user else "--system"
+        self._user = user
         self._reload: subprocess.Popen[bytes] | None = None
         self._reload_said: IO[bytes] | None = None
         self._reload_until_ns = 0
@@ -77,14 +81,35 @@ class Systemctl:
         """Start a job; its path, or some other word where it has ended already."""
         if how == "start":
             self.reset(unit, seconds)
+        return self._started(unit, ("systemctl", "--no-block", _VERBS[how], "--", unit), seconds)
+
+    def start_probe(self, probe: Probe, seconds: float) -> str:
+        """Start a probe as a transient unit; as `start_job`."""
+        wanted = f"--property={','.join(ASKED_SHOWN)}"
+        asked = values_from_show(self._run("show", wanted, "--", probe.unit, seconds=seconds))
+        settings = probe_settings(probe, asked, user=self._user)
+        arguments = as_arguments(probe.name, probe.command, settings)
+        command = ("systemd-run", "--no-block", "--quiet", "--no-ask-password", *arguments)
+        return self._started(probe.name, command, seconds)
+
+    def _started(self, unit: str, command: Sequence[str], seconds: float) -> str:
         try:
-            self._run("--no-block", _VERBS[how], "--", unit, seconds=seconds)
+            self._run_command(command, seconds)
         except Gone as error:
             # It is refused by what the command says; who has gone says so when asked for the job.
             self._run("show", "--property=Version", seconds=seconds)
             raise Declined("", str(error)) from error
         job = self.look(unit, seconds).job
         return job_path(job) if job else f"a job of {unit}"
+
+    def stop(self, unit: str, seconds: float) -> None:
+        """Stop a unit. That it has gone already is no failure, and nothing is waited for."""
+        with suppress(Gone):
+            self._run("--no-block", "stop", "--", unit, seconds=seconds)
+
+    def inhibitors(self, seconds: float) -> tuple[Inhibitor, ...]:
+        """None: logind is asked on the message bus alone."""
+        return ()
 
     def reset(self, unit: str, seconds: float) -> None:
         """Have a failure forgotten, if there is any."""
@@ -97,7 +122,7 @@ class Systemctl:
             return
         self._reload_said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with its end
         self._reload = subprocess.Popen(
-            [*self._command, "daemon-reload"],
+            ["systemctl", self._whose, "daemon-reload"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._reload_said,
@@ -106,8 +131,11 @@ class Systemctl:
         self._poll_ns = time.monotonic_ns() + _POLL_NS
         self._reload_until_ns = time.monotonic_ns() + _RELOAD_NS
 
-    def follow(self, aliases: Mapping[str, str], seconds: float) -> None:
-        """Look at these units from now on; how they are now is what the next look is held to."""
+    def follow(self, aliases: Mapping[str, str], probes: Collection[str], seconds: float) -> None:
+        """Look at these units from now on; how they are now is what the next look is held to.
+
+        Probes are looked at by whoever started them.
+        """
         self._units = tuple(aliases)
         self._units_ns = time.monotonic_ns()
         self._known = {name: said for name, said in self._known.items() if name in aliases}
@@ -197,10 +225,14 @@ class Systemctl:
     # ---- commands
 
     def _run(self, *arguments: str, seconds: float) -> str:
-        """What a command says. Raises `Gone` with its complaint, and `Silent`."""
+        """What systemctl says. Raises `Gone` with its complaint, and `Silent`."""
+        return self._run_command(("systemctl", *arguments), seconds)
+
+    def _run_command(self, command: Sequence[str], seconds: float) -> str:
+        name, *arguments = command
         try:
             done = subprocess.run(
-                [*self._command, *arguments],
+                [name, self._whose, *arguments],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=seconds,
@@ -208,12 +240,12 @@ class Systemctl:
                 check=False,
             )
         except OSError as error:
-            raise Gone(f"systemctl: {error.strerror}") from error
+            raise Gone(f"{name}: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
-            raise Silent(f"systemctl {arguments[0]} does not come to an end") from error
+            raise Silent(f"{name} {arguments[0]} does not come to an end") from error
         if done.returncode:
             complaint = _sentence(done.stderr)
-            raise Gone(complaint or f"systemctl {arguments[0]}: exit {done.returncode}")
+            raise Gone(complaint or f"{name} {arguments[0]}: exit {done.returncode}")
         return done.stdout.decode(errors="replace")
 
 

@@ -8,18 +8,20 @@ once in a while only. How a route works is its own business, which one is taken 
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from jada_configd.core.actions import How
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.seams import Inhibitor, Probe, UnitFact
 from jada_configd.errors import ManagerGone, UnitRefused
+from jada_configd.host.manager.own_jobs import OwnJobs
+from jada_configd.host.manager.probes import Probes
 from jada_configd.host.manager.routes import (
     Declined,
     Event,
     Gone,
     JobEnded,
     ManagerLost,
+    ProbeEnded,
     Route,
     Silent,
     UnitChanged,
@@ -29,39 +31,28 @@ from jada_configd.host.manager.unit_facts import (
     ManagerFact,
     UnitLook,
     is_unit_name,
-    job_result,
     no_such_name,
 )
 from jada_configd.host.manager.ways import Way, Ways
 
-__all__ = ["Event", "JobEnded", "ManagerLost", "Systemd", "UnitChanged", "UnitsReloaded"]
+__all__ = [
+    "Event",
+    "JobEnded",
+    "ManagerLost",
+    "ProbeEnded",
+    "Systemd",
+    "UnitChanged",
+    "UnitsReloaded",
+]
 
 CALL_SECONDS: Final = 5.0
 _COME_BACK_SECONDS: Final = 0.25  # in between, a better route is tried for no longer than this
-_FIRST_POLL_NS: Final = 100_000_000
-_LAST_POLL_NS: Final = 2_000_000_000
-_UNHEARD_NS: Final = 30_000_000_000  # should the signal of a job's end be lost, it is found then
 _RELOAD_NS: Final = 30_000_000_000  # while systemd reads its units, waiting for it is in vain
 
 # What systemd says of a name that is, after all, no unit's.
 _NO_UNIT: Final = ("InvalidArgs", "NoSuchUnit", "UnknownObject")
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Job:
-    """A job of ours, and when the unit is to be looked at for its end."""
-
-    unit: str
-    how: How
-    gap_ns: int
-    due_ns: int
-
-    def look_in(self, gap_ns: int) -> None:
-        """Look at the unit after that long."""
-        self.gap_ns = gap_ns
-        self.due_ns = time.monotonic_ns() + gap_ns
 
 
 class Systemd:
@@ -78,7 +69,8 @@ class Systemd:
         self._ways = Ways(_ways(user=user), self._greet)
         self._followed: frozenset[str] = frozenset()
         self._ids: dict[str, str] = {}  # what systemd calls the units that were looked at
-        self._jobs: dict[str, _Job] = {}
+        self._jobs = OwnJobs()
+        self._probes = Probes(self._ask)
         self._events: list[Event] = []
         self._silent_until_ns = 0
 
@@ -107,6 +99,7 @@ class Systemd:
         if followed == self._followed and (self._ways.route is not None or not followed):
             return
         self._followed = followed
+        self._probes.forget_names()
         self._ids = {name: behind for name, behind in self._ids.items() if name in followed}
         try:
             self._ask(self._greet)
@@ -138,10 +131,32 @@ class Systemd:
             job = self._ask(lambda route, left: route.start_job(unit, how, left), again=False)
         except Declined as error:
             raise UnitRefused(str(error)) from error
-        heard = self._ways.route is not None and self._ways.route.fileno() is not None
-        gap_ns = _UNHEARD_NS if heard else _FIRST_POLL_NS
-        self._jobs[job] = _Job(unit, how, gap_ns, time.monotonic_ns() + gap_ns)
+        self._jobs.started(job, unit, how, heard=self._hears())
         return job
+
+    def start_probe(self, probe: Probe) -> str:
+        """Start a probe; its end is a `ProbeEnded`. Returns the name of its job.
+
+        Raises `UnitRefused` where its name is in use, or nobody knows as whom to ask.
+        """
+        if self._probes.admit(probe):
+            try:
+                self._ask(self._greet)
+            except ManagerGone:
+                self._probes.forget_names()  # else it would pass for one that is heard of
+                raise
+        return self._probes.start(probe, heard=self._hears())
+
+    def stop_probe(self, name: str) -> None:
+        """Have a probe end whose end nobody waits for: no `ProbeEnded` comes. Raises nothing."""
+        self._probes.stop(name)
+
+    def inhibitors(self) -> tuple[Inhibitor, ...]:
+        """Who keeps the host from being shut down now; none where nobody can tell."""
+        try:
+            return self._ask(lambda route, left: route.inhibitors(left))
+        except (ManagerGone, Declined):
+            return ()
 
     def manager(self) -> ManagerFact:
         """What the manager gives where a unit says nothing, and where it looks for units."""
@@ -175,7 +190,12 @@ class Systemd:
         return look
 
     def _greet(self, route: Route, seconds: float) -> None:
-        route.follow({name: self._ids.get(name, name) for name in self._followed}, seconds)
+        aliases = {name: self._ids.get(name, name) for name in self._followed}
+        route.follow(aliases, self._probes.names, seconds)
+
+    def _hears(self) -> bool:
+        """Whether the route in use tells of ends by itself."""
+        return self._ways.route is not None and self._ways.route.fileno() is not None
 
     def _ask(self, question: Callable[[Route, float], T], *, again: bool = True) -> T:
         """The answer, by the best route that gives one; `again`: asking twice does no harm."""
@@ -212,7 +232,7 @@ class Systemd:
 
     def poll_due(self) -> int | None:
         """When to call `events` even if nothing becomes readable (CLOCK_MONOTONIC, nanoseconds)."""
-        due = [job.due_ns for job in self._jobs.values()]
+        due = [*self._jobs.dues(), *self._probes.dues()]
         route = self._ways.route
         if route is not None and (poll_ns := route.poll_due()) is not None:
             due.append(poll_ns)
@@ -229,8 +249,10 @@ class Systemd:
             self._ways.missed = False
             self._silent_until_ns = 0
             self._events += map(UnitChanged, sorted(self._followed))
-        with suppress(ManagerGone):  # their units are asked for soon, and who asks is told
-            self._look_after_jobs()
+        for ends in (self._jobs.look_after(self._look), self._probes.look_after()):
+            with suppress(ManagerGone):  # their units are asked for soon, and who asks is told
+                for end in ends:  # one by one: what was found till then is told
+                    self._events.append(end)
         events, self._events = self._events, []
         return events
 
@@ -239,7 +261,7 @@ class Systemd:
         self._ways.close()
 
     def _needed(self) -> bool:
-        return bool(self._followed or self._jobs)
+        return bool(self._followed or self._jobs or self._probes)
 
     def _hear(self) -> None:
         if self._ways.route is None:
@@ -252,26 +274,16 @@ class Systemd:
         for event in heard:
             self._silent_until_ns = 0
             if isinstance(event, JobEnded):
-                self._jobs.pop(event.job, None)
+                if self._probes.heard(event):
+                    continue
+                self._jobs.ended(event.job)
             self._events.append(event)
-
-    def _look_after_jobs(self) -> None:
-        """Find the end of jobs that nobody has told of."""
-        for path, job in list(self._jobs.items()):
-            if job.due_ns > time.monotonic_ns():
-                continue
-            job.look_in(max(job.gap_ns, min(job.gap_ns * 2, _LAST_POLL_NS)))
-            look = self._look(job.unit)
-            if look.job == 0 or not path.endswith(f"/{look.job}"):
-                del self._jobs[path]
-                result = job_result(look, reload=job.how == "reload")
-                self._events.append(JobEnded(job.unit, path, result))
 
     def _lost(self, problem: str, *, hung: bool = False) -> None:
         self._ways.lost(problem, hung=hung)
         self._events.append(ManagerLost())
-        for job in self._jobs.values():
-            job.look_in(_FIRST_POLL_NS)
+        self._jobs.missed()
+        self._probes.missed()
 
 
 def _ways(*, user: bool) -> Sequence[Way]:

@@ -5,10 +5,11 @@ On the private socket there is no bus in between: no names, no match rules, and 
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from jada_configd.core.actions import How
+from jada_configd.core.seams import Inhibitor, Probe
 from jada_configd.host.manager.bus import (
     MESSAGE_BUS,
     Bus,
@@ -18,6 +19,14 @@ from jada_configd.host.manager.bus import (
     message_bus_address,
     private_address,
 )
+from jada_configd.host.manager.logind import inhibitors
+from jada_configd.host.manager.match_rules import (
+    MANAGER,
+    MANAGER_PATH,
+    PROPERTIES,
+    SYSTEMD,
+    match_rules,
+)
 from jada_configd.host.manager.routes import (
     Declined,
     Event,
@@ -26,6 +35,7 @@ from jada_configd.host.manager.routes import (
     UnitChanged,
     UnitsReloaded,
 )
+from jada_configd.host.manager.transient_units import as_properties, probe_settings
 from jada_configd.host.manager.unit_facts import (
     ManagerFact,
     UnitLook,
@@ -34,20 +44,12 @@ from jada_configd.host.manager.unit_facts import (
     unit_path,
 )
 
-_SYSTEMD: Final = "org.freedesktop.systemd1"
-_MANAGER_PATH: Final = "/org/freedesktop/systemd1"
-_MANAGER: Final = "org.freedesktop.systemd1.Manager"
-_PROPERTIES: Final = "org.freedesktop.DBus.Properties"
-_UNITS: Final = "/org/freedesktop/systemd1/unit"
 _METHODS: Final[Mapping[How, str]] = {
     "reload": "ReloadUnit",
     "restart": "TryRestartUnit",
     "reload-or-restart": "ReloadOrTryRestartUnit",
     "start": "RestartUnit",
 }
-# Two rules for each unit, so that we sleep through what other units do. A bus allows a connection
-# 512 of them (dbus-daemon(1), max_match_rules_per_connection).
-_MOST_UNITS: Final = 200
 _RELOAD_SECONDS: Final = 90.0  # should its answer be lost, another may be asked for
 _NOBODY: Final = re.compile(
     r"org\.freedesktop\.DBus\.Error\.(ServiceUnknown|NameHasNoOwner|NoReply)"
@@ -57,13 +59,15 @@ _NOBODY: Final = re.compile(
 class SystemdBus:
     """One connection to systemd: a `Route`."""
 
-    def __init__(self, bus: Bus, systemd: str) -> None:
+    def __init__(self, bus: Bus, systemd: str, *, user: bool) -> None:
         """`systemd` is whom calls are for: its unique name on a message bus."""
         self._bus = bus
+        self._user = user
         self._systemd = systemd
-        self._manager = Target(systemd, _MANAGER_PATH, _MANAGER)
+        self._manager = Target(systemd, MANAGER_PATH, MANAGER)
         self._rules: frozenset[str] = frozenset()
         self._names: Mapping[str, tuple[str, ...]] = {}  # by what systemd calls the unit
+        self._probes: frozenset[str] = frozenset()
         self._names_at: Mapping[str, tuple[str, ...]] = {}  # by the unit's object path
         self._reload = 0  # the serial of ours
         self._reload_until = 0.0
@@ -78,9 +82,9 @@ class SystemdBus:
             bus.hello(seconds)
             # Calls go to the owner, not to the name: nobody is started by asking, and who takes the
             # name later is somebody else.
-            (owner,) = bus.call(MESSAGE_BUS, "GetNameOwner", "s", (_SYSTEMD,), seconds=seconds)
+            (owner,) = bus.call(MESSAGE_BUS, "GetNameOwner", "s", (SYSTEMD,), seconds=seconds)
             bus.hear_only((owner, MESSAGE_BUS.name))
-            route = cls(bus, owner)
+            route = cls(bus, owner, user=user)
             route.subscribe(seconds)
         except Declined as error:
             bus.close()
@@ -95,7 +99,7 @@ class SystemdBus:
         """Connect to systemd itself, as systemctl(1) does. Raises `Gone` and `Silent`."""
         bus = Bus.connect(private_address(user=user), seconds)
         try:
-            route = cls(bus, _SYSTEMD)
+            route = cls(bus, SYSTEMD, user=user)
             route.subscribe(seconds)
         except BaseException:
             bus.close()
@@ -104,16 +108,19 @@ class SystemdBus:
 
     def subscribe(self, seconds: float) -> None:
         """Have systemd send its signals, as long as this connection stands."""
-        self.follow({}, seconds)
+        self.follow({}, (), seconds)
         self._call(self._manager, "Subscribe", seconds=seconds)
 
     # ---- calls
 
     def look(self, unit: str, seconds: float) -> UnitLook:
         """The unit as it is now. One call: systemd loads the unit that a path names."""
-        target = Target(self._systemd, unit_path(unit), _PROPERTIES)
+        return look_from_properties(unit, self._properties(unit, seconds))
+
+    def _properties(self, unit: str, seconds: float) -> Mapping[str, tuple[str, Any]]:
+        target = Target(self._systemd, unit_path(unit), PROPERTIES)
         (properties,) = self._call(target, "GetAll", "s", ("",), seconds=seconds)
-        return look_from_properties(unit, properties)
+        return dict(properties)
 
     def start_job(self, unit: str, how: How, seconds: float) -> str:
         """Start a job; its path. Raises `Declined`."""
@@ -122,6 +129,26 @@ class SystemdBus:
         method, body = _METHODS[how], (unit, "replace")
         (path,) = self._call(self._manager, method, "ss", body, seconds=seconds)
         return str(path)
+
+    def start_probe(self, probe: Probe, seconds: float) -> str:
+        """Start a probe as a transient unit; the path of its job. Raises `Declined`."""
+        deadline = time.monotonic() + seconds
+        asked = self._properties(probe.unit, seconds)
+        values = {name: value for name, (_, value) in asked.items()}
+        settings = probe_settings(probe, values, user=self._user)
+        properties = as_properties(probe.command, settings)
+        (path,) = self._call(
+            self._manager,
+            "StartTransientUnit",
+            "ssa(sv)a(sa(sv))",
+            (probe.name, "fail", properties, []),
+            seconds=max(0.0, deadline - time.monotonic()),
+        )
+        return str(path)
+
+    def stop(self, unit: str, seconds: float) -> None:
+        """Stop a unit. That it has gone already is no failure, and nothing is waited for."""
+        self._bus.begin(self._manager, "StopUnit", "ss", (unit, "replace"), seconds=seconds)
 
     def reset(self, unit: str, seconds: float) -> None:
         """Have a failure forgotten (systemctl(1), reset-failed), before anything asked later.
@@ -136,16 +163,21 @@ class SystemdBus:
             self._reload = self._bus.begin(self._manager, "Reload", seconds=seconds)
             self._reload_until = time.monotonic() + _RELOAD_SECONDS
 
-    def follow(self, aliases: Mapping[str, str], seconds: float) -> None:
-        """Tell of these units, and of daemon-reloads."""
+    def inhibitors(self, seconds: float) -> tuple[Inhibitor, ...]:
+        """Who keeps the host from being shut down; logind is on the message bus alone."""
+        return inhibitors(self._bus, seconds) if self._bus.name else ()
+
+    def follow(self, aliases: Mapping[str, str], probes: Collection[str], seconds: float) -> None:
+        """Tell of these units, of the ends of probes, and of daemon-reloads."""
         names: dict[str, tuple[str, ...]] = {}
         for name, unit in aliases.items():
             names[unit] = (*names.get(unit, ()), name)
         self._names = names
+        self._probes = frozenset(probes)
         self._names_at = {unit_path(unit): known for unit, known in names.items()}
         if not self._bus.name:
             return
-        rules = frozenset(_rules(names))
+        rules = frozenset(match_rules(names, self._probes))
         for member, changed in (
             ("RemoveMatch", self._rules - rules),
             ("AddMatch", rules - self._rules),
@@ -157,8 +189,8 @@ class SystemdBus:
 
     def manager(self, seconds: float) -> ManagerFact:
         """What the manager says of itself."""
-        target = Target(self._systemd, _MANAGER_PATH, _PROPERTIES)
-        (properties,) = self._call(target, "GetAll", "s", (_MANAGER,), seconds=seconds)
+        target = Target(self._systemd, MANAGER_PATH, PROPERTIES)
+        (properties,) = self._call(target, "GetAll", "s", (MANAGER,), seconds=seconds)
         return manager_from_properties(properties)
 
     def manager_pid(self, seconds: float) -> int:
@@ -227,27 +259,11 @@ class SystemdBus:
             case "JobRemoved", (_, str(job), str(unit), str(result)):
                 for name in self._names.get(unit, ()):
                     yield JobEnded(name, job, result)
+                if unit in self._probes:
+                    yield JobEnded(unit, job, result)
             case "Reloading", (bool(active),):
                 self._reloading = active
                 if not active and not self._reload:  # the end of ours is its reply
                     yield UnitsReloaded()
-            case "NameOwnerChanged", (str(name), *_) if name == _SYSTEMD:
+            case "NameOwnerChanged", (str(name), *_) if name == SYSTEMD:
                 raise Gone("systemd has left the message bus")
-
-
-def _rules(units: Mapping[str, object]) -> Iterator[str]:
-    """Match rules (D-Bus specification, Message Bus Message Routing)."""
-    bus = f"type='signal',sender='{MESSAGE_BUS.name}',path='{MESSAGE_BUS.path}'"
-    yield f"{bus},interface='{MESSAGE_BUS.interface}',member='NameOwnerChanged',arg0='{_SYSTEMD}'"
-    manager = f"type='signal',sender='{_SYSTEMD}',path='{_MANAGER_PATH}',interface='{_MANAGER}'"
-    yield f"{manager},member='Reloading'"
-    change = (
-        f"type='signal',sender='{_SYSTEMD}',interface='{_PROPERTIES}',member='PropertiesChanged'"
-    )
-    if len(units) > _MOST_UNITS:
-        yield f"{change},path_namespace='{_UNITS}'"
-        yield f"{manager},member='JobRemoved'"
-        return
-    for unit in units:
-        yield f"{change},path='{unit_path(unit)}'"
-        yield f"{manager},member='JobRemoved',arg2='{unit}'"

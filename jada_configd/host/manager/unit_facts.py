@@ -34,6 +34,8 @@ _NUMBERS: Final = (
     "StateChangeTimestampMonotonic", "NRestarts", "ExecMainCode", "ExecMainStatus",
     "StartLimitBurst",
 )  # fmt: skip
+_FLAGS: Final = ("CanReload", "NeedDaemonReload", "DynamicUser")
+_LISTS: Final = ("DropInPaths", "SupplementaryGroups", "Environment")
 _SPANS: Final = ("StartLimitIntervalUSec",)
 SHOWN: Final = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "ReloadResult", "UnitFileState",
@@ -105,6 +107,11 @@ def look_from_show(name: str, text: str) -> UnitLook:
     systemctl writes a command's arguments with a blank between them and no quotes, so that those
     that hold a blank come apart.
     """
+    return _look(name, values_from_show(text))
+
+
+def values_from_show(text: str) -> dict[str, Any]:
+    """What `systemctl show` says, in the shape of the D-Bus properties."""
     said: dict[str, str] = {}
     for line in text.split("\n"):
         key, _, value = line.partition("=")
@@ -115,18 +122,18 @@ def look_from_show(name: str, text: str) -> UnitLook:
             values[key] = _number(value)
         elif key in _SPANS:
             values[key] = microseconds(value)
-        elif key in ("CanReload", "NeedDaemonReload"):
+        elif key in _FLAGS:
             values[key] = value == "yes"
         elif key == "Job":
             values[key] = (_number(value), "/")
-        elif key == "DropInPaths":
+        elif key in _LISTS:
             values[key] = _words(value)
         elif key == "ExecStart":
             argv = _ARGV.search(value)
             values[key] = [("", argv[1].split(" "))] if argv else []
         else:
             values[key] = value
-    return _look(name, values)
+    return values
 
 
 def manager_from_properties(variants: Mapping[str, tuple[str, Any]]) -> ManagerFact:
