@@ -33,6 +33,7 @@ from jada_configd.core.seams import (
     Ceiling,
     Content,
     FileFact,
+    Inhibitor,
     LimitLine,
     LimitPair,
     LimitValue,
@@ -180,6 +181,7 @@ class FakeHost:
         self.raises_limits = True  # CAP_SYS_RESOURCE
         self.same_user = False  # processes run as the user that we are
         self.in_use_by: dict[tuple[int, str], int] = {}  # of a process, by limit
+        self.inhibiting: dict[str, tuple[Inhibitor, ...]] = {}  # locks by the unit that holds them
         self.forked: set[int] = set()  # processes that have not executed their program yet
         self.sysctls: dict[str, str] = {}  # key with dots -> text
         self.read_only: set[str] = set()  # keys that nobody can set
@@ -396,6 +398,10 @@ class FakeHost:
         entries = self.files.keys() | self.directories.keys() | self.blocked.keys()
         return tuple(sorted(path for path in entries if _matches(path, pattern)))
 
+    def exists(self, path: str) -> bool:
+        """See `Reader`."""
+        return path in self.files or path in self.directories
+
     def unit(self, name: str) -> UnitFact:
         """See `Reader`. As on the real host, the ledger hears of each look."""
         if self.manager_is_gone:
@@ -505,6 +511,12 @@ class FakeHost:
     def last_good(self, resource: str) -> bytes | None:
         """See `Reader`."""
         return self.good.get(resource)
+
+    def inhibitors(self, unit: UnitFact) -> tuple[Inhibitor, ...]:
+        """See `Reader`."""
+        if self.manager_is_gone:
+            raise ManagerGone("neither the bus nor systemctl answers")
+        return self.inhibiting.get(unit.name, ())
 
     def owed(self, unit: str) -> Owed | None:
         """See `Reader`."""

@@ -219,13 +219,16 @@ class Probe:
     """A command that answers a question about a unit with its exit status.
 
     It runs as a transient unit `name` of its own, outside our sandbox: as the user and group of
-    `unit`, for `seconds` at most, its output in the journal. One of a name runs at a time.
+    `unit`, for `seconds` at most, its output in the journal. One of a name runs at a time. No word
+    of `command` is expanded: a `$` is one. `as_root`: as the service manager's own user, which is
+    root's but for a user's manager.
     """
 
     name: str
     unit: str
     command: tuple[str, ...]
     seconds: float
+    as_root: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +248,9 @@ class Reader(Protocol):
 
     def glob(self, pattern: str) -> tuple[str, ...]:
         """The absolute paths that match, sorted; a wildcard never crosses a slash."""
+
+    def exists(self, path: str) -> bool:
+        """Whether anything stands at an absolute path; not where the way cannot be followed."""
 
     def unit(self, name: str) -> UnitFact:
         """The unit; raises `ManagerGone` where nobody can tell."""
@@ -282,6 +288,9 @@ class Reader(Protocol):
 
     def last_good(self, resource: str) -> bytes | None:
         """The last content of a settings file that was as declared, or None."""
+
+    def inhibitors(self, unit: UnitFact) -> tuple[Inhibitor, ...]:
+        """The locks against shutdown that processes of a unit hold; raises `ManagerGone`."""
 
     def owed(self, unit: str) -> Owed | None:
         """What the ledger says that the unit has not taken up yet."""

@@ -15,6 +15,7 @@ from jada_configd.core.actions import (
 from jada_configd.core.seams import (
     Ceiling,
     FileFact,
+    Inhibitor,
     LimitLine,
     LimitPair,
     Owed,
@@ -80,6 +81,10 @@ class MachineReader:
         """The paths that match."""
         return self._files.glob(pattern)
 
+    def exists(self, path: str) -> bool:
+        """Whether anything stands there."""
+        return self._files.exists(path)
+
     def unit(self, name: str) -> UnitFact:
         """The unit as the service manager has it."""
         fact = self._manager_seen().unit(name)
@@ -127,6 +132,12 @@ class MachineReader:
         """The last content that was as declared."""
         state = self._state()
         return None if state is None else state.last_good(resource)
+
+    def inhibitors(self, unit: UnitFact) -> tuple[Inhibitor, ...]:
+        """The locks against shutdown that processes of the unit hold."""
+        held = self._manager_seen().inhibitors()
+        pids = control_groups.members(unit.control_group, self._groups) if held else ()
+        return tuple(each for each in held if each.pid in pids)
 
     def owed(self, unit: str) -> Owed | None:
         """What the unit has not taken up yet."""

@@ -80,6 +80,17 @@ class Files:
         with self._walk() as walk:
             return patterns.matches(walk, pattern)
 
+    def exists(self, path: str) -> bool:
+        """Whether anything stands at an absolute path, links followed; raises nothing.
+
+        It is found with O_PATH and not opened: a FIFO waits for nobody, a device does nothing.
+        """
+        try:
+            with self._walk() as walk:
+                return walk.to(path).descriptor >= 0
+        except (Nowhere, HostError):
+            return False
+
     def replace_file(self, action: ReplaceFile) -> None:
         """Put content in place of what was looked at; raises `Stale`, `Refused`, `HostError`."""
         try:
