@@ -814,6 +814,7 @@ class Looks:
     def __init__(self, host: FakeHost) -> None:
         self.read_file = host.read_file
         self.glob = host.glob
+        self.exists = host.exists
         self.unit = host.unit
         self.process = host.process
         self.strays = host.strays
@@ -823,6 +824,7 @@ class Looks:
         self.usage = host.usage
         self.limit_lines = host.limit_lines
         self.last_good = host.last_good
+        self.inhibitors = host.inhibitors
         self.owed = host.owed
         self.course = host.course
         self.stood_before = host.stood_before

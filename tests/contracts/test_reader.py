@@ -88,6 +88,31 @@ def test_what_is_no_regular_file_is_said_to_be_none(machine: Machine) -> None:
     assert machine.reader.read_file(PATH) == Unreadable(PATH, f"{PATH} is a directory")
 
 
+# ------------------------------------------------------------------------------ what exists
+
+
+@pytest.mark.parametrize("data", [b"", b"{}"])
+@pytest.mark.parametrize("mode", [0o000, 0o600])
+def test_a_file_exists_until_it_is_removed(machine: Machine, data: bytes, mode: int) -> None:
+    assert not machine.reader.exists(PATH)
+    machine.put(PATH, data, mode)
+    assert machine.reader.exists(PATH)
+    assert not machine.reader.exists(f"{PATH}.other")
+    machine.unlink(PATH)
+    assert not machine.reader.exists(PATH)
+
+
+def test_a_directory_exists(machine: Machine) -> None:
+    machine.make_directory("/run/jada-agent/busy")
+    assert machine.reader.exists("/run/jada-agent/busy")
+
+
+@pytest.mark.parametrize("path", ["/nowhere/busy", f"{PATH}/busy", "/run/\0", "/run/\udcff/\ud800"])
+def test_where_no_way_leads_nothing_exists(machine: Machine, path: str) -> None:
+    machine.put(PATH, b"{}")
+    assert not machine.reader.exists(path)
+
+
 # ------------------------------------------------------------------------------ patterns
 
 FILES = (
@@ -248,6 +273,12 @@ def test_without_a_service_manager_nobody_can_tell_of_units(machine: Machine) ->
 def test_without_a_service_manager_nobody_can_tell_of_a_units_limits(machine: Machine) -> None:
     with pytest.raises(ManagerGone):
         machine.reader.limit_lines("jada-agent.service")
+
+
+def test_without_a_service_manager_nobody_can_tell_of_inhibitors(machine: Machine) -> None:
+    fact = machine.start_process()
+    with pytest.raises(ManagerGone):
+        machine.reader.inhibitors(unit_of(machine, fact))
 
 
 def test_last_good_content_is_that_of_its_resource(machine: Machine) -> None:

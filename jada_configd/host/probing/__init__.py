@@ -1,0 +1,1 @@
+"""The commands that ask a service how it is; each is run by systemd, none by this process."""
