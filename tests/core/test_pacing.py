@@ -112,7 +112,7 @@ def test_each_unit_has_a_pace_of_its_own() -> None:
     assert pacing.wait(SPEC, UNIT, DEBT, "restart", NOW + 1) is None
 
 
-# ----------------------------------------------------------------------------- starts are kept spare
+# ---------------------------------------------------------------------------- starts are kept spare
 
 
 def test_starts_of_others_leave_room_for_ours_and_one_more() -> None:
@@ -456,6 +456,9 @@ def test_a_thousand_changes_make_as_many_applies_as_may_be(
     assert len(daemon.applied) <= most + 1
 
 
+SPANS = st.sampled_from([1, 50, 199, 200, 1000, 3000, 9999, 10_000, 10_001, 31_000])  # milliseconds
+
+
 class Paced(RuleBasedStateMachine):
     """Corrections, crashes, people, work in flight, a daemon that dies: the pace is kept."""
 
@@ -472,29 +475,33 @@ class Paced(RuleBasedStateMachine):
         self.daemon = Daemon(agent, held, how)
         self.apart = round(min_interval * SECOND)
 
-    @rule(span=st.sampled_from([1, 50, 199, 200, 1000, 3000, 9999, 10_000, 10_001, 30_000]))
+    @rule(span=SPANS)
     def pass_time(self, span: int) -> None:
         self.daemon.pass_time(span * MILLISECOND)
 
-    @rule()
-    def correct(self) -> None:
-        self.daemon.correct()
-        self.daemon.turn()
+    @rule(spans=st.lists(SPANS, min_size=1, max_size=6))
+    def correct(self, spans: list[int]) -> None:
+        for span in spans:
+            self.daemon.correct()
+            self.daemon.turn()
+            self.daemon.pass_time(span * MILLISECOND)
 
-    @rule(times=st.integers(1, 3))
-    def crash(self, times: int) -> None:
+    @rule(times=st.integers(1, 3), span=SPANS)
+    def crash(self, times: int, span: int) -> None:
         if self.daemon.agent.refused:
             return
         for _ in range(times):
             self.daemon.now += MILLISECOND
             self.daemon.agent.crash(self.daemon.now)
         self.daemon.turn()
+        self.correct([span])
 
-    @rule()
-    def restart_by_hand(self) -> None:
+    @rule(span=SPANS)
+    def restart_by_hand(self, span: int) -> None:
         self.daemon.now += MILLISECOND
         self.daemon.agent.start(self.daemon.now)
         self.daemon.turn()
+        self.correct([span])
 
     @rule()
     def work_begins(self) -> None:
@@ -553,8 +560,8 @@ class Paced(RuleBasedStateMachine):
 
 TestPaced = Paced.TestCase
 TestPaced.settings = settings(
-    max_examples=100,
-    stateful_step_count=40,
+    max_examples=200,
+    stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
