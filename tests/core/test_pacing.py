@@ -123,6 +123,12 @@ def test_starts_of_others_leave_room_for_ours_and_one_more() -> None:
     assert pacing.wait(SPEC, fact, DEBT, "restart", NOW) == Wait(SPARE, NOW + 6 * SECOND + SLACK_NS)
 
 
+def test_to_be_asked_is_to_look() -> None:
+    fact = replace(unit(NOW - SECOND), restarts=3)
+    wait = Wait(SPARE, NOW + 9 * SECOND + SLACK_NS)
+    assert Pacing().wait(SPEC, fact, DEBT, "restart", NOW) == wait
+
+
 def test_starts_of_ours_count_too() -> None:
     pacing = Pacing()
     eager = spec(min_interval=0.0)

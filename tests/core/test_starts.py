@@ -70,7 +70,6 @@ RESTS: dict[str, Any] = {"active_state": "activating", "sub_state": "auto-restar
         ([OLD, OLD], 0),
         ([OLD, ANEW], 1),
         ([OLD, ANEW, ANEW, ANEW], 1),
-        ([OLD, replace(OLD, main_started_ns=NOW)], 1),
         # while ExecStartPre= runs, and when its main process has come
         ([OLD, replace(ANEW, main_started_ns=0), ANEW], 1),
         # systemd has started it again: once, or several times between two looks
@@ -94,6 +93,10 @@ RESTS: dict[str, Any] = {"active_state": "activating", "sub_state": "auto-restar
         ([replace(OLD, restarts=7), ANEW], 1),
         ([replace(OLD, restarts=7), replace(ANEW, restarts=2)], 3),
         ([replace(OLD, restarts=2), replace(ANEW, restarts=2)], 3),
+        # another main process took over
+        ([OLD, replace(OLD, main_started_ns=NOW)], 0),
+        # somebody started it anew, and it crashed
+        ([OLD, replace(ANEW, **RESTS)], 1),
         # a failure was reset, or it was stopped: no start
         ([replace(OLD, restarts=7), OLD], 0),
         ([OLD, replace(OLD, active_state="inactive", sub_state="dead", main_pid=0)], 0),
