@@ -3,7 +3,6 @@
 from jada_configd.core.seams import UnitFact
 
 MICROSECOND = 1000
-FORK = 400 * MICROSECOND  # from the count to the main process
 
 
 class CountedUnit:
@@ -24,7 +23,6 @@ class CountedUnit:
         self.counted = 0
         self.restarts = 0
         self.began_ns = 0
-        self.main_ns = 0
         self.refused = False
 
     def start(self, now_ns: int) -> bool:
@@ -45,9 +43,9 @@ class CountedUnit:
             "failed" if self.refused else "active",
             sub_state="failed" if self.refused else "running",
             main_pid=0 if self.refused else 77,
-            main_started_ns=self.main_ns,
+            main_started_ns=self.began_ns,
             activating_since_ns=self.began_ns,
-            state_changed_ns=self.main_ns,
+            state_changed_ns=self.began_ns,
             can_reload=self.can_reload,
             job=job,
             restarts=self.restarts,
@@ -63,5 +61,4 @@ class CountedUnit:
         self.refused = 0 < self.burst < self.counted
         if not self.refused:
             self.began_ns = now_us * MICROSECOND
-            self.main_ns = (now_ns + FORK) // MICROSECOND * MICROSECOND
         return not self.refused

@@ -3,7 +3,9 @@
 systemd counts the starts of a unit from the first one after its last count has lapsed, for one
 interval (ratelimit_below in src/basic/ratelimit.c, put by unit_test_start_limit). Wherever that
 count began, it holds no start that is not among those of the interval before now: so these are
-counted here, and are never fewer. All moments are CLOCK_MONOTONIC in nanoseconds.
+counted here, and are never fewer. What makes systemd forget (`reset-failed`, and in 252 each
+daemon-reload) is not followed, which only counts more. All moments are CLOCK_MONOTONIC in
+nanoseconds.
 """
 
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from jada_configd.core.staleness import SLACK_NS
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What the last look showed: two moments that a start moves, and the count of Restart=."""
+    """What the last look showed: when it left its rest, and its main process; and NRestarts."""
 
     began_ns: int
     main_ns: int
@@ -131,16 +133,14 @@ def whole(value: object) -> int:
 
 
 def _has_moved(last: _Look | None, look: _Look, *, rests: bool) -> bool:
-    """Whether the unit was started since the last look.
+    """Whether the unit was started since the last look: it left its rest, for more than to wait.
 
-    The main process of a start that was seen while `ExecStartPre=` ran is no second one.
+    Its main process may come later (`ExecStartPre=`), and another may take over (sd_notify(3),
+    MAINPID=): neither is a start.
     """
     if last is None:
-        return look.began_ns > 0 or look.main_ns > 0
-    began = look.began_ns > last.began_ns
-    if began and not rests:
-        return True
-    return look.main_ns > last.main_ns and (began or last.main_ns >= last.began_ns)
+        return look.began_ns > 0
+    return look.began_ns > last.began_ns and (not rests or look.main_ns > last.main_ns)
 
 
 def _rests(fact: UnitFact) -> bool:
