@@ -19,7 +19,7 @@ from jada_configd.host.filesystem.files import Files
 from jada_configd.host.machine import MachineReader, MachineWriter
 from jada_configd.host.manager.systemd import Systemd
 from jada_configd.host.passes import Passes
-from jada_configd.host.probing import Questions
+from jada_configd.host.probing.commands import Commands
 from jada_configd.host.storage.locks import Standing, lock
 from jada_configd.host.sysctls import Sysctls
 from jada_configd.host.time_zones import TimeZones
@@ -142,11 +142,10 @@ def assemble(
         sysctls,
         owed=ledger.owed,
         seen=ledger.pay_off,
-        course=lambda unit: probation.course(unit),
-        before=memory.before,
+        course=lambda unit: probation.course(unit),  # noqa: PLW0108 - it is made below
     )
     takeup = TakeUp(reader, ledger, lambda: memory.save_debts(ledger), memory.keep_before)
-    questions = Questions(user=directories.user)
+    questions = Commands(user=directories.user)
     probing = Probing(
         systemd if writes else None,
         questions,

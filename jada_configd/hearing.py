@@ -42,9 +42,9 @@ class Hearing:
         answered: Callable[[ProbeEnded, int], None],
         retries: str,
     ) -> None:
-        """`ended` is told of each job that has ended, and when that was heard; `answered` of probes.
+        """`ended` is told of each job that has ended, and when that was heard.
 
-        `retries` is the file by which an operator has something tried again.
+        `answered` is told the same of probes. `retries` is the file by which an operator has something tried again.
         """
         self._watcher = watcher
         self._systemd = systemd

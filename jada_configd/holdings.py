@@ -27,7 +27,8 @@ class Holdings:
     ) -> list[ResourceId]:
         """The policy against the host as it is now: globs, ceilings, what was left behind.
 
-        `fallbacks`, by unit, are what is held in place of its values. Returns what was held before and is held no more, or otherwise: "max" is another number.
+        `fallbacks`, by unit, are what is held in place of its values. Returns what was held before
+        and is held no more, or otherwise: "max" is another number.
         """
         troubles: list[str] = []
         declared = resolve(policy, self._reader, self._scope, troubles)

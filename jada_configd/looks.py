@@ -20,7 +20,6 @@ from jada_configd.core.seams import Reader
 from jada_configd.errors import HostError, ManagerGone, Unable
 from jada_configd.kinds import KINDS
 
-
 # Of a resource: the fields that are left as they are (None: all of it), and why; None: no field.
 Sparing: TypeAlias = Callable[[str], tuple[frozenset[Field] | None, str] | None]
 
@@ -41,8 +40,8 @@ class Look:
     observed: Observed
     drift: Drift
     plan: Plan
-    spared: Drift = Drift()
-    spared_why: str = ""
+    spared: Drift
+    spared_why: str
 
     @property
     def may_act(self) -> bool:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from jada_configd.apply import Writer
+from jada_configd.core.breaker import Breakers
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, ResourceId
-from jada_configd.core.breaker import Breakers
 from jada_configd.core.report import Event, Reconciled, Report, Tried
 from jada_configd.core.resources import Scope, service_of
 from jada_configd.core.schedule import Schedule
@@ -195,7 +195,7 @@ class Loop:
         self._tell(applied)
 
     def _probe_ended(self, event: ProbeEnded, now_ns: int) -> None:
-        unit = self._world.probing.ended(event.name, None if event.passed else event.why, now_ns)
+        unit = self._world.probing.ended(event.name, event.why, now_ns)
         if unit is not None:
             self.schedule.hint((service_of(unit),), now_ns)
 

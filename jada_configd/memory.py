@@ -113,10 +113,6 @@ class Memory:
         """Remember what stood in a file, for as long as a change of it is on trial."""
         self._attempt(lambda: self.state().keep_before(str(resource), content))
 
-    def before(self, resource: str) -> bytes | None:
-        """What stood there."""
-        return self._attempt(lambda: self.state().before(resource))
-
     def policy(self) -> Mapping[str, Any] | None:
         """The last policy that loaded, as plain data."""
         return self._load(_POLICY)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from jada_configd.core.breaker import Breakers
 from jada_configd.core.course import NOTHING, Before, Course
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.marks import Mark, Marks
+from jada_configd.core.marks import Mark
 from jada_configd.core.model import Field, Resource
 from jada_configd.core.report import Outcome, Tried
 from jada_configd.core.resources import services_of
@@ -151,7 +150,9 @@ class Probation:
             return None
         if spec is not None and spec.health.probes:
             last = self._probing.rounds.get(fact.name)
-            return None if last is None or last.main != identity(fact) else True
+            return (
+                True if last is not None and last.main == identity(fact) and last.passed else None
+            )
         return True
 
     def ailment(self, unit: str) -> str | None:
@@ -235,6 +236,7 @@ class Probation:
             return None
         if spec is None:
             return None
+        self._ledger.pacing.see(fact, now_ns)
         again_ns = self._judged(spec, fact, now_ns)
         standing_ns = self._stands(spec, fact, now_ns)
         self._save()
@@ -288,7 +290,7 @@ class Probation:
     ) -> bool | None:
         last = self._probing.rounds.get(spec.unit)
         if last is not None and last.main == identity(fact):
-            return not last.failures
+            return last.passed
         if not is_up(fact) or now_ns > trial.found_ns + ASKED_AT_MOST_NS:
             return False
         self._probing.ask(spec.unit, now_ns)
@@ -410,7 +412,8 @@ class Probation:
         elif last is not None and last.main == standing.main and last.ended_ns != standing.heard_ns:
             standing.heard_ns = last.ended_ns
             standing.ailment = None
-            self._result(spec.unit, "; ".join(last.failures) or None, now_ns)
+            if last.passed or last.failures:
+                self._result(spec.unit, "; ".join(last.failures) or None, now_ns)
         return None
 
     def _counts(self, unit: str, fact: UnitFact) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from jada_configd.core.probes import Question, engagement, verdict
 from jada_configd.core.seams import Probe, UnitFact
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.trial import Identity, Round, identity, is_up
@@ -16,6 +17,7 @@ from jada_configd.errors import HostError
 
 AGAIN_NS: Final = 1_000_000_000  # after one that could not be started, and between two of busy
 LATE_NS: Final = 5_000_000_000  # past its time limit the end of a probe is not to be expected
+BUSY: Final = "its busy command says so"
 UNKNOWN_BUSY: Final = "its busy command has not answered yet"
 
 
@@ -30,16 +32,13 @@ class Asks(Protocol):
 
 
 class Questions(Protocol):
-    """What is asked of a unit (`host/probes`)."""
+    """What is asked of a unit (`host/probing/`)."""
 
-    def health(self, spec: ServiceSpec, since: float) -> Mapping[str, Probe]:
-        """Its health probes by purpose; of its journal what came `since` (CLOCK_REALTIME)."""
+    def health(self, spec: ServiceSpec, since: float) -> Mapping[Question, Probe]:
+        """Its health probes; of its journal what came `since` (CLOCK_REALTIME) counts."""
 
     def busy(self, spec: ServiceSpec) -> Probe | None:
         """The command that tells whether it is busy, if there is one."""
-
-    def failure(self, spec: ServiceSpec, purpose: str, why: str) -> str:
-        """In words for an operator: what a probe that did not pass has found."""
 
 
 @dataclass(slots=True)
@@ -48,9 +47,10 @@ class _Asked:
 
     main: Identity
     begun_ns: int
-    out: dict[str, str]  # purpose by the name of the probe
+    out: dict[str, Question]  # by the name of the probe
     late_ns: int
     failures: list[str] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class _Busy:
 
     said: str | None = UNKNOWN_BUSY
     at_ns: int = 0
-    probe: str | None = None
+    probe: Probe | None = None
     late_ns: int = 0
 
 
@@ -123,7 +123,7 @@ class Probing:
         late = [unit for unit, asked in self._asked.items() if now_ns >= asked.late_ns]
         for unit in late:
             asked = self._asked[unit]
-            asked.failures += (f"{name} has not ended" for name in asked.out)
+            asked.unasked += (f"{name} has not ended" for name in asked.out)
             self._end(unit, now_ns)
         for unit, spec in self._specs.items():
             if spec.health.probes and self._due_ns(unit, spec) <= now_ns:
@@ -144,19 +144,23 @@ class Probing:
                 moments.append(self._busy_due_ns(unit))
         return min(moments, default=None)
 
-    def ended(self, name: str, why: str | None, now_ns: int) -> str | None:
-        """A probe has ended, well (`why` None) or so; the unit that there is news of, or None."""
+    def ended(self, name: str, why: str, now_ns: int) -> str | None:
+        """A probe has ended, well (`why` "") or so; the unit that there is news of, or None."""
         for unit, busy in self._busy.items():
-            if busy.probe == name:
+            if busy.probe is not None and busy.probe.name == name:
+                found = engagement(passed=not why, why=why, seconds=busy.probe.seconds)
                 busy.probe, busy.at_ns = None, now_ns
-                busy.said = "its busy command says so" if why is None else None
+                busy.said = (found.problem or BUSY) if found.busy else None
                 return unit
         for unit, asked in self._asked.items():
-            purpose = asked.out.pop(name, None)
-            if purpose is None:
+            question = asked.out.pop(name, None)
+            if question is None:
                 continue
-            if why is not None:
-                asked.failures.append(self._questions.failure(self._specs[unit], purpose, why))
+            found_health = verdict(question, self._specs[unit].health, passed=not why, why=why)
+            if found_health.healthy is None:
+                asked.unasked.append(found_health.text)
+            elif not found_health.healthy:
+                asked.failures.append(found_health.text)
             if asked.out:
                 return None
             self._end(unit, now_ns)
@@ -178,19 +182,20 @@ class Probing:
         late_ns = now_ns + int(spec.health.timeout * 1e9) + LATE_NS
         asked = _Asked(main, now_ns, {}, late_ns)
         self._asked[unit] = asked
-        for purpose, probe in self._questions.health(spec, since).items():
+        for question, probe in self._questions.health(spec, since).items():
             try:
                 systemd.start_probe(probe)
             except HostError as error:
-                asked.failures.append(f"it cannot be asked: {error}")
+                asked.unasked.append(f"it cannot be asked: {error}")
             else:
-                asked.out[probe.name] = purpose
+                asked.out[probe.name] = question
         if not asked.out:
             self._end(unit, now_ns)
 
     def _end(self, unit: str, now_ns: int) -> None:
         asked = self._asked.pop(unit)
-        self.rounds[unit] = Round(asked.main, asked.begun_ns, now_ns, tuple(asked.failures))
+        failures, unasked = tuple(asked.failures), tuple(asked.unasked)
+        self.rounds[unit] = Round(asked.main, asked.begun_ns, now_ns, failures, unasked)
 
     def _ask_busy(self, systemd: Asks, unit: str, spec: ServiceSpec, now_ns: int) -> None:
         busy = self._busy.setdefault(unit, _Busy())
@@ -204,7 +209,7 @@ class Probing:
             systemd.start_probe(probe)
         except HostError:
             return  # what it says is not known, and is asked again
-        busy.probe, busy.late_ns = probe.name, now_ns + int(probe.seconds * 1e9) + LATE_NS
+        busy.probe, busy.late_ns = probe, now_ns + int(probe.seconds * 1e9) + LATE_NS
 
     def _busy_due_ns(self, unit: str) -> int:
         busy = self._busy.get(unit)

@@ -13,11 +13,11 @@ from jada_configd.apply import Writer, carry_out
 from jada_configd.core.actions import Action, ReloadUnits, SetProcessLimit, StartJob
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Drift, Resource, ResourceId, Result, pointer
+from jada_configd.core.pacing import Wait
 from jada_configd.core.plan import Plan, shown
 from jada_configd.core.report import Report
 from jada_configd.core.resources import service_of
 from jada_configd.core.seams import Reader
-from jada_configd.core.pacing import Wait
 from jada_configd.core.windows import Shut
 from jada_configd.errors import Refused, Stale
 from jada_configd.looks import Look, Looker, Sparing

@@ -13,6 +13,7 @@ from jada_configd.core.applies import reload_takes_up
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Resource, ResourceId
 from jada_configd.core.overlay import overlaid
+from jada_configd.core.probes import Question
 from jada_configd.core.report import Report, Tried
 from jada_configd.core.resources import resolve, service_of
 from jada_configd.core.schedule import GAP_NS, Schedule
@@ -49,14 +50,11 @@ STILL_NS: Final = 40 * SECOND_NS
 class NoQuestions:
     """Nothing is asked of any unit."""
 
-    def health(self, spec: ServiceSpec, since: float) -> Mapping[str, Probe]:
+    def health(self, spec: ServiceSpec, since: float) -> Mapping[Question, Probe]:
         return {}
 
     def busy(self, spec: ServiceSpec) -> Probe | None:
         return None
-
-    def failure(self, spec: ServiceSpec, purpose: str, why: str) -> str:
-        return why
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ UNIT = UnitFact("jada-agent.service", "loaded", "active", main_pid=77)
 
 
 def plain(usage: Usage | None, unit: UnitFact = UNIT) -> dict[str, Any]:
-    return service_plain(unit, loaded=True, usage=usage, measured=AT)
+    standing = {"healthy": True}
+    return service_plain(unit, loaded=True, standing=standing, usage=usage, measured=AT)
 
 
 def shown(*services: dict[str, Any]) -> list[str]:

@@ -30,8 +30,8 @@ class Mark:
 
     def sentence(self) -> str:
         """What an operator has to know, and can do."""
-        again = f"`jada-configd retry {self.unit}` tries it again"
-        return f"{self.unit} did not become healthy on this policy, and was taken back: {self.why}; {again}"
+        what = f"{self.unit} did not become healthy on this policy, which was taken back"
+        return f"{what}: {self.why}; `jada-configd retry {self.unit}` tries it again"
 
 
 class Marks:

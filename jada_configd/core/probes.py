@@ -19,6 +19,7 @@ Purpose: TypeAlias = Question | Literal["busy"]
 NO: Final = 10  # exit status of a program of ours for "no"; all but this and 0 says nothing
 UNASKED: Final = 69  # of the same (sysexits.h, EX_UNAVAILABLE): its output says what is in the way
 TIMEOUT: Final = "timeout"  # systemd's word (`Result`), where a probe's end has none of its own
+LATE: Final = "took longer than "  # what `ProbeEnded` says of that
 
 # None begins another one with a hyphen behind it, so that no two purposes share a name.
 _WORDS: Final[Mapping[Purpose, str]] = {
@@ -127,7 +128,7 @@ def _words(question: Question, health: HealthSpec) -> tuple[str, str]:
 
 
 def _ended(why: str, seconds: float) -> str:
-    if why == TIMEOUT:
+    if _is_late(why):
         return f"did not end within {seconds:g} s"
     status = _status(why)
     if status is not None:
@@ -140,11 +141,15 @@ def _ended(why: str, seconds: float) -> str:
 
 def _tool(why: str) -> str:
     """How a program of ours ended that gave no answer."""
-    if why == TIMEOUT:
+    if _is_late(why):
         return "the question took too long"
     if _status(why) == UNASKED:
         return "its probe says why in the journal"
     return escaped(why) if why else "the question did not end well"
+
+
+def _is_late(why: str) -> bool:
+    return why == TIMEOUT or why.startswith(LATE)
 
 
 def _status(why: str) -> int | None:

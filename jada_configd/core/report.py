@@ -6,7 +6,6 @@ from typing import Any, Literal, TypeAlias
 
 from jada_configd.core.model import Cause, Drift, Resource, Result
 
-
 Outcome: TypeAlias = Literal["healthy", "unhealthy", "rolled-back"]
 
 

@@ -79,7 +79,7 @@ class Unhealthy:
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """Nothing will be known: somebody has stopped the service, or taken it away."""
+    """Nothing will be known: somebody has stopped the service, or nobody can ask it."""
 
     why: str
 
@@ -89,12 +89,21 @@ Verdict: TypeAlias = Pending | Healthy | Unhealthy | Over
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """All probes of a unit, asked once: of which process, from when till when, what failed."""
+    """All probes of a unit, asked once: of which process, from when till when.
+
+    `failures` say what is not well, and `unasked` what nobody could ask: of that nothing is known.
+    """
 
     main: Identity
     begun_ns: int
     ended_ns: int
     failures: tuple[str, ...]
+    unasked: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether all of them said that it is well."""
+        return not self.failures and not self.unasked
 
 
 def identity(fact: UnitFact) -> Identity:
@@ -123,7 +132,7 @@ def is_sound(health: HealthSpec, fact: UnitFact, last: Round | None, at_ns: int)
         return True
     if last is None or last.main != identity(fact):
         return None
-    return not last.failures
+    return last.passed
 
 
 def seen(trial: Trial, fact: UnitFact, now_ns: int) -> Trial:
@@ -154,32 +163,39 @@ def judge(
     `last` is the last round of its probes; `at_work`: a job of ours has not ended; `stopped`: one
     of somebody else's has, since the trial began.
     """
+    over = _over(trial, fact, at_work=at_work, stopped=stopped)
+    if over is not None:
+        return over
+    end_ns = trial.begun_ns + _ns(health.within)
+    stable_ns = trial.since_ns + _ns(health.stable)
+    within = f"within {_span(health.within)}"
+    if not is_up(fact) or at_work or fact.job:
+        late = f"it did not become active {within} ({fact.sub_state})"
+        return Unhealthy(late) if now_ns >= end_ns else Pending(end_ns)
+    if now_ns < stable_ns:
+        late = f"it did not keep one main process for long enough {within}"
+        return Unhealthy(late) if now_ns >= end_ns else Pending(min(stable_ns, end_ns))
+    if not health.probes:
+        return Healthy()
+    return _asked(trial, last, stable_ns, end_ns, now_ns, within)
+
+
+def _over(trial: Trial, fact: UnitFact, *, at_work: bool, stopped: bool) -> Verdict | None:
+    """What is plain to see, however long the trial has lasted."""
     if fact.load_state != "loaded":
         return Over(f"{trial.unit} is not there any more ({fact.load_state})")
     if trial.crashes >= CRASHES_MOST:
         often = count(trial.crashes, "time")
         return Unhealthy(f"its main process ended {often}{_how(fact)}")
-    if not at_work and not fact.job:
-        if fact.active_state == "failed":
-            return Unhealthy(f"it has failed ({fact.result}){_how(fact)}")
-        if fact.active_state == "inactive":
-            if stopped:
-                return Over("somebody has stopped it")
-            return Unhealthy(f"its main process has ended{_how(fact)}")
-    end_ns = trial.begun_ns + _ns(health.within)
-    within = f"within {_span(health.within)}"
-    if not is_up(fact) or at_work or fact.job:
-        if now_ns >= end_ns:
-            return Unhealthy(f"it did not become active {within} ({fact.sub_state})")
-        return Pending(end_ns)
-    stable_ns = trial.since_ns + _ns(health.stable)
-    if now_ns < stable_ns:
-        if now_ns >= end_ns:
-            return Unhealthy(f"it did not keep one main process for long enough {within}")
-        return Pending(min(stable_ns, end_ns))
-    if not health.probes:
-        return Healthy()
-    return _asked(trial, last, stable_ns, end_ns, now_ns, within)
+    if at_work or fact.job:
+        return None
+    if fact.active_state == "failed":
+        return Unhealthy(f"it has failed ({fact.result}){_how(fact)}")
+    if fact.active_state != "inactive":
+        return None
+    if stopped:
+        return Over("somebody has stopped it")
+    return Unhealthy(f"its main process has ended{_how(fact)}")
 
 
 def _asked(
@@ -187,11 +203,14 @@ def _asked(
 ) -> Verdict:
     """What its probes say, those that were asked when it had run for long enough."""
     counts = last is not None and last.main == trial.main and last.begun_ns >= stable_ns
-    if last is not None and counts and not last.failures:
+    if last is not None and counts and last.passed:
         return Healthy()
-    failures = "; ".join(last.failures) if last is not None and counts else ""
     if now_ns >= end_ns:
-        return Unhealthy(failures or f"its health could not be asked {within}")
+        if last is not None and counts and last.failures:
+            return Unhealthy("; ".join(last.failures))
+        # No service is unhealthy because nobody could ask.
+        unasked = last.unasked if last is not None and counts else ()
+        return Over("; ".join(unasked) or f"its health could not be asked {within}")
     if last is not None and counts:
         again_ns = min(last.ended_ns + PROBE_AGAIN_NS, end_ns)
         return Pending(again_ns, asks=now_ns >= again_ns)

@@ -114,6 +114,14 @@ def _before_of(resource: str, kept: Mapping[str, Any]) -> Before:
     values = tuple(
         (tuple(map(str, field)), value[0] if value else ABSENT) for field, *value in kept["values"]
     )
-    numbers = (int(kept[name]) for name in ("mode", "uid", "gid"))
-    path, wrote, whole = str(kept["path"]), str(kept["wrote"]), bool(kept["whole"])
-    return Before(resource, path, bool(kept["existed"]), *numbers, wrote, values, whole)
+    return Before(
+        resource,
+        str(kept["path"]),
+        existed=bool(kept["existed"]),
+        mode=int(kept["mode"]),
+        uid=int(kept["uid"]),
+        gid=int(kept["gid"]),
+        wrote=str(kept["wrote"]),
+        values=values,
+        whole=bool(kept["whole"]),
+    )

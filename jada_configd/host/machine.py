@@ -49,7 +49,7 @@ class MachineReader:
     `systemd` and `state` are None on a scratch root, and where there is nothing to read from.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it asks of others, each by its name
         self,
         files: Files,
         systemd: Systemd | None,
@@ -59,19 +59,17 @@ class MachineReader:
         owed: Callable[[str], Owed | None],
         seen: Callable[[UnitFact], None],
         course: Callable[[str], Course] = lambda _: NOTHING,
-        before: Callable[[str], bytes | None] = lambda _: None,
         groups: str = control_groups.MOUNT,
     ) -> None:
         """`owed` knows what a unit has not taken up; `seen` is told of each unit that is looked at.
 
-        `course` knows how a unit does on what was changed, and `before` what stood in a file.
-        `groups` is where control groups are mounted.
+        `course` knows how a unit does on what was changed. `groups` is where control groups are
+        mounted.
         """
         self._files = files
         self._owed = owed
         self._seen = seen
         self._course = course
-        self._before = before
         self._systemd = systemd
         self._state = state
         self._sysctls = sysctls
@@ -155,7 +153,8 @@ class MachineReader:
 
     def stood_before(self, resource: str) -> bytes | None:
         """What stood in the file of a resource before a change that is on trial."""
-        return self._before(resource)
+        state = self._state()
+        return None if state is None else state.before(resource)
 
     def _manager_seen(self) -> Systemd:
         if self._systemd is None:

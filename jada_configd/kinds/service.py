@@ -118,9 +118,8 @@ class ServiceKind:
             return Plan(waits=f"somebody who mends {spec.unit}")
         how = how_to_apply(spec, evidence.unit, evidence.owed)
         if how is None:
-            return Plan(
-                waits=f"a restart of {spec.unit} by hand (apply = {apply_for(spec, evidence.owed.fields)!r})"
-            )
+            apply = apply_for(spec, evidence.owed.fields)
+            return Plan(waits=f"a restart of {spec.unit} by hand (apply = {apply!r})")
         if evidence.unit.job:
             return Plan(waits=f"the job that {spec.unit} has in hand", under_way=True)
         if evidence.course.asks:

@@ -26,7 +26,7 @@ UNITS = {
     ),
     "asked": (
         "[Service]\nExecStart=/bin/sleep 1000\nUser=ubuntu\nSupplementaryGroups=adm\n"
-        "WorkingDirectory=-/var/lib\nEnvironment=\"A=1 \\\"2\\\" $x %%i\" B=3\n"
+        'WorkingDirectory=-/var/lib\nEnvironment="A=1 \\"2\\" $x %%i" B=3\n'
     ),
     "dynamic": "[Service]\nExecStart=/bin/sleep 1000\nDynamicUser=yes\n",
     "hangs": "[Service]\nType=notify\nExecStart=/bin/sleep 1000\nTimeoutStartSec=infinity\n",

@@ -19,6 +19,22 @@ from jada_configd.errors import HostError
 START_SECONDS: Final = 5.0
 
 
+class Commands:
+    """What is asked of units; `user`: of those of a user's own service manager."""
+
+    def __init__(self, *, user: bool) -> None:
+        self._user = user
+
+    def health(self, spec: ServiceSpec, since: float) -> dict[Question, Probe]:
+        """All that is asked of a unit's health; see `health_probe`."""
+        asked = health_probes(spec.unit, spec.health, since, user=self._user)
+        return dict(zip(questions(spec.health), asked, strict=True))
+
+    def busy(self, spec: ServiceSpec) -> Probe | None:
+        """The command that says whether it has work in flight, if there is one."""
+        return busy_probe(spec.unit, spec)
+
+
 def health_probes(
     unit: str, health: HealthSpec, since: float, *, user: bool = False
 ) -> tuple[Probe, ...]:
