@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from jada_configd.core.actions import StartJob
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.overlay import overlaid
-from jada_configd.core.report import Event, Report
+from jada_configd.core.report import Event, Report, Tried
 from jada_configd.core.resources import Scope, resolve
 from jada_configd.core.seams import ProcessFact, UnitFact
 from jada_configd.core.specs import Policy
@@ -154,9 +154,11 @@ def assemble(
     )
     takeup.rounds = probing.rounds
     verdicts = Verdicts(memory)
-    probation = Probation(
-        reader, ledger, takeup, probing, verdicts, lambda event: loop.tried(event)
-    )
+
+    def tried(event: Tried) -> None:
+        loop.tried(event)
+
+    probation = Probation(reader, ledger, takeup, probing, verdicts, tried)
     reconciler = Reconciler(
         reader, ledger, takeup, time.monotonic_ns, memory.keep, probation.sparing
     )

@@ -44,7 +44,8 @@ class Hearing:
     ) -> None:
         """`ended` is told of each job that has ended, and when that was heard.
 
-        `answered` is told the same of probes. `retries` is the file by which an operator has something tried again.
+        `answered` is told the same of probes. `retries` is the file by which an operator has
+        something tried again.
         """
         self._watcher = watcher
         self._systemd = systemd

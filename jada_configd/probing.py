@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from jada_configd.core.probes import Question, engagement, verdict
+from jada_configd.core.probes import Question, engagement, questions, verdict
 from jada_configd.core.seams import Probe, UnitFact
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.trial import Identity, Round, identity, is_up
@@ -34,8 +34,11 @@ class Asks(Protocol):
 class Questions(Protocol):
     """What is asked of a unit (`host/probing/`)."""
 
-    def health(self, spec: ServiceSpec, since: float) -> Mapping[Question, Probe]:
-        """Its health probes; of its journal what came `since` (CLOCK_REALTIME) counts."""
+    def health(self, question: Question, spec: ServiceSpec, since: float) -> Probe:
+        """A health probe; of its journal what came `since` (CLOCK_REALTIME) counts.
+
+        Raises `HostError`.
+        """
 
     def busy(self, spec: ServiceSpec) -> Probe | None:
         """The command that tells whether it is busy, if there is one."""
@@ -82,6 +85,7 @@ class Probing:
         self._asked: dict[str, _Asked] = {}
         self._wanted: dict[str, int] = {}  # not before then
         self._busy: dict[str, _Busy] = {}
+        self._found: dict[tuple[str, Question], Round] = {}  # when a question was last said yes to
         self.rounds: dict[str, Round] = {}
 
     def serve(self, specs: Mapping[str, ServiceSpec]) -> None:
@@ -92,12 +96,14 @@ class Probing:
             if spec is None or known is None or spec.health != known.health:
                 self.forget(unit)
         self._busy = {unit: each for unit, each in self._busy.items() if unit in specs}
+        self._found = {key: each for key, each in self._found.items() if key[0] in specs}
 
     def forget(self, unit: str) -> None:
         """What was found of a unit, or is being asked, is of no more use."""
         self.rounds.pop(unit, None)
         self._wanted.pop(unit, None)
         asked = self._asked.pop(unit, None)
+        self._found = {key: each for key, each in self._found.items() if key[0] != unit}
         if asked is not None and self._systemd is not None:
             for name in asked.out:
                 self._systemd.stop_probe(name)
@@ -157,9 +163,11 @@ class Probing:
             if question is None:
                 continue
             found_health = verdict(question, self._specs[unit].health, passed=not why, why=why)
-            if found_health.healthy is None:
+            if found_health.healthy:
+                self._found[unit, question] = Round(asked.main, asked.begun_ns, now_ns, ())
+            elif found_health.healthy is None:
                 asked.unasked.append(found_health.text)
-            elif not found_health.healthy:
+            else:
                 asked.failures.append(found_health.text)
             if asked.out:
                 return None
@@ -177,13 +185,20 @@ class Probing:
 
     def _start(self, systemd: Asks, unit: str, spec: ServiceSpec, now_ns: int) -> None:
         main = identity(self._units()[unit])
-        since = time.time() - max(0, now_ns - main[1]) / 1e9
         self._wanted.pop(unit, None)
         late_ns = now_ns + int(spec.health.timeout * 1e9) + LATE_NS
         asked = _Asked(main, now_ns, {}, late_ns)
         self._asked[unit] = asked
-        for question, probe in self._questions.health(spec, since).items():
+        for question in questions(spec.health):
+            found = self._found.get((unit, question))
+            if question == "journal_must" and found is not None and found.main == main:
+                continue  # the journal may have let go of it since
+            since_ns = main[1]
+            if question == "journal_must_not" and found is not None and found.main == main:
+                since_ns = found.begun_ns  # not all of a long life is searched each time
+            since = time.time() - max(0, now_ns - since_ns) / 1e9
             try:
+                probe = self._questions.health(question, spec, since)
                 systemd.start_probe(probe)
             except HostError as error:
                 asked.unasked.append(f"it cannot be asked: {error}")

@@ -9,10 +9,10 @@ from jada_configd.core.model import Field, Value
 class Before:
     """A file as it stood before a change that no service has been seen to run well on yet.
 
-    Its bytes are kept elsewhere (`Reader.stood_before`); `existed` False: there was none. `wrote` is
-    the digest of what we have put there since ("": we have removed it), and `values` what the corrected
-    fields were: they alone go back where somebody else has changed the file meanwhile. `whole`: the
-    file as it was is more than these, for it could not be read field by field.
+    Its bytes are kept elsewhere (`Reader.stood_before`); `existed` False: there was none. `wrote`
+    is the digest of what we have put there since ("": we have removed it), and `values` what the
+    corrected fields were: they alone go back where somebody else has changed the file meanwhile.
+    `whole`: the file as it was is more than these, for it could not be read field by field.
     """
 
     resource: str
@@ -31,9 +31,10 @@ class Course:
     """Of one unit, beside what systemd says of it.
 
     `awaits` is what has to be seen before a change counts as taken up well; `asks`: how it did
-    before has to be known first. `goes_back`: what stood before has to come back now, `back_to`. `ailment` is why it is not healthy, `taken_back` that this policy was taken back
-    from it, and `in_place` that other values than the policy's are held for it. `busy`: what its
-    busy command says (None: it is idle, or has none).
+    before has to be known first. `goes_back`: what stood before has to come back now, `back_to`.
+    `ailment` is why it is not healthy, `taken_back` that this policy was taken back from it, and
+    `in_place` that other values than the policy's are held for it. `busy`: what its busy command
+    says (None: it is idle, or has none).
     """
 
     awaits: str | None = None
