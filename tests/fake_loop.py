@@ -50,8 +50,8 @@ STILL_NS: Final = 40 * SECOND_NS
 class NoQuestions:
     """Nothing is asked of any unit."""
 
-    def health(self, spec: ServiceSpec, since: float) -> Mapping[Question, Probe]:
-        return {}
+    def health(self, question: Question, spec: ServiceSpec, since: float) -> Probe:
+        raise AssertionError(question)
 
     def busy(self, spec: ServiceSpec) -> Probe | None:
         return None

@@ -18,8 +18,11 @@ Purpose: TypeAlias = Question | Literal["busy"]
 
 NO: Final = 10  # exit status of a program of ours for "no"; all but this and 0 says nothing
 UNASKED: Final = 69  # of the same (sysexits.h, EX_UNAVAILABLE): its output says what is in the way
+<<<<<<< HEAD
 TIMEOUT: Final = "timeout"  # systemd's word (`Result`), where a probe's end has none of its own
 LATE: Final = "took longer than "  # what `ProbeEnded` says of that
+=======
+>>>>>>> w-probes
 
 # None begins another one with a hyphen behind it, so that no two purposes share a name.
 _WORDS: Final[Mapping[Purpose, str]] = {
@@ -89,19 +92,22 @@ def purpose(name: str) -> Purpose | None:
 
 
 def verdict(question: Question, health: HealthSpec, *, passed: bool, why: str) -> Verdict:
-    """What came of a question. `why` is how its command ended: "exit status 3", "signal SEGV"."""
+    """What came of a question.
+
+    `why` is how its command ended: "exit status 3", "signal SEGV", "took longer than 10 s".
+    """
     if passed:
         return Verdict(healthy=True)
     if question == "command":
-        return Verdict(healthy=False, text=f"its health command {_ended(why, health.timeout)}")
+        return Verdict(healthy=False, text=f"its health command {_ended(why)}")
     asked, answer = _words(question, health)
     if _status(why) == NO:
         return Verdict(healthy=False, text=answer)
     return Verdict(healthy=None, text=f"{asked} cannot be asked: {_tool(why)}")
 
 
-def engagement(*, passed: bool, why: str, seconds: float) -> Engagement:
-    """What came of `busy`, a command that may take so long; see `verdict`.
+def engagement(*, passed: bool, why: str) -> Engagement:
+    """What came of `busy`, where that is a command; see `verdict`.
 
     Whoever does not answer, by hanging, crashing or not being there, may have work in flight. That
     holds a restart up for `drain` at most, and is told; to take it for idle might cost the work.
@@ -111,7 +117,7 @@ def engagement(*, passed: bool, why: str, seconds: float) -> Engagement:
     status = _status(why)
     if status is not None and status not in _NOT_RUN and status not in _BY_SYSTEMD:
         return Engagement(busy=False)
-    problem = f"its busy command {_ended(why, seconds)}, and counts as busy"
+    problem = f"its busy command {_ended(why)}, and counts as busy"
     return Engagement(busy=True, problem=problem)
 
 
@@ -127,25 +133,34 @@ def _words(question: Question, health: HealthSpec) -> tuple[str, str]:
             return "its journal", f"its journal shows {_short(health.journal_must_not or '')}"
 
 
+<<<<<<< HEAD
 def _ended(why: str, seconds: float) -> str:
     if _is_late(why):
         return f"did not end within {seconds:g} s"
+=======
+def _ended(why: str) -> str:
+>>>>>>> w-probes
     status = _status(why)
     if status is not None:
         how = "could not be run: it ended" if status in (*_NOT_RUN, *_BY_SYSTEMD) else "ended"
         return f"{how} with {escaped(why)}"
     if why.startswith("signal "):
         return f"was ended by {escaped(why)}"
+    if why.startswith("took "):
+        return escaped(why)
     return f"did not end well: {escaped(why)}" if why else "did not end well"
 
 
 def _tool(why: str) -> str:
     """How a program of ours ended that gave no answer."""
+<<<<<<< HEAD
     if _is_late(why):
         return "the question took too long"
+=======
+>>>>>>> w-probes
     if _status(why) == UNASKED:
         return "its probe says why in the journal"
-    return escaped(why) if why else "the question did not end well"
+    return f"its probe {_ended(why)}"
 
 
 def _is_late(why: str) -> bool:

@@ -25,10 +25,9 @@ class Commands:
     def __init__(self, *, user: bool) -> None:
         self._user = user
 
-    def health(self, spec: ServiceSpec, since: float) -> dict[Question, Probe]:
-        """All that is asked of a unit's health; see `health_probe`."""
-        asked = health_probes(spec.unit, spec.health, since, user=self._user)
-        return dict(zip(questions(spec.health), asked, strict=True))
+    def health(self, question: Question, spec: ServiceSpec, since: float) -> Probe:
+        """One question of a unit's health; see `health_probe`."""
+        return health_probe(question, spec.unit, spec.health, since, user=self._user)
 
     def busy(self, spec: ServiceSpec) -> Probe | None:
         """The command that says whether it has work in flight, if there is one."""
