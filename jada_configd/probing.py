@@ -154,7 +154,7 @@ class Probing:
         """A probe has ended, well (`why` "") or so; the unit that there is news of, or None."""
         for unit, busy in self._busy.items():
             if busy.probe is not None and busy.probe.name == name:
-                found = engagement(passed=not why, why=why, seconds=busy.probe.seconds)
+                found = engagement(passed=not why, why=why)
                 busy.probe, busy.at_ns = None, now_ns
                 busy.said = (found.problem or BUSY) if found.busy else None
                 return unit

@@ -18,11 +18,6 @@ Purpose: TypeAlias = Question | Literal["busy"]
 
 NO: Final = 10  # exit status of a program of ours for "no"; all but this and 0 says nothing
 UNASKED: Final = 69  # of the same (sysexits.h, EX_UNAVAILABLE): its output says what is in the way
-<<<<<<< HEAD
-TIMEOUT: Final = "timeout"  # systemd's word (`Result`), where a probe's end has none of its own
-LATE: Final = "took longer than "  # what `ProbeEnded` says of that
-=======
->>>>>>> w-probes
 
 # None begins another one with a hyphen behind it, so that no two purposes share a name.
 _WORDS: Final[Mapping[Purpose, str]] = {
@@ -133,13 +128,7 @@ def _words(question: Question, health: HealthSpec) -> tuple[str, str]:
             return "its journal", f"its journal shows {_short(health.journal_must_not or '')}"
 
 
-<<<<<<< HEAD
-def _ended(why: str, seconds: float) -> str:
-    if _is_late(why):
-        return f"did not end within {seconds:g} s"
-=======
 def _ended(why: str) -> str:
->>>>>>> w-probes
     status = _status(why)
     if status is not None:
         how = "could not be run: it ended" if status in (*_NOT_RUN, *_BY_SYSTEMD) else "ended"
@@ -153,18 +142,9 @@ def _ended(why: str) -> str:
 
 def _tool(why: str) -> str:
     """How a program of ours ended that gave no answer."""
-<<<<<<< HEAD
-    if _is_late(why):
-        return "the question took too long"
-=======
->>>>>>> w-probes
     if _status(why) == UNASKED:
         return "its probe says why in the journal"
     return f"its probe {_ended(why)}"
-
-
-def _is_late(why: str) -> bool:
-    return why == TIMEOUT or why.startswith(LATE)
 
 
 def _status(why: str) -> int | None:
