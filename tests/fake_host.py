@@ -640,7 +640,7 @@ class FakeHost:
     def start_job(self, action: StartJob) -> None:
         """See `Writer`. What does not run is left alone, as with systemd's `Try` jobs, or started.
 
-        Whatever another job was at, "start" takes its place.
+        "start" takes the place of a job that starts the unit, with its number, as with systemd.
         """
         with _Effect(self, action):
             if self.manager_is_gone:
@@ -654,7 +654,7 @@ class FakeHost:
             if reloads and not unit.can_reload:
                 raise UnitRefused(f"Job type reload is not applicable for unit {action.unit}.")
             phase = Phase.RELOADING if reloads else Phase.STOPPING
-            job = Job(self._number(), action.unit, action.how, self.now_ns, phase)
+            job = Job(self._job_number(action), action.unit, action.how, self.now_ns, phase)
             self.accepted(job)
             if unit.active_state in ("inactive", "failed"):
                 if action.how != "start":
@@ -726,6 +726,14 @@ class FakeHost:
         for job in [job for job in self.jobs if job.unit == name]:
             self.jobs.remove(job)
             self.told.append(JobEnded(job, "canceled"))
+
+    def _job_number(self, action: StartJob) -> int:
+        """Of a new job, or of the one that it takes the place of, whose end is not told then."""
+        for job in self.jobs if action.how == "start" else ():
+            if job.unit == action.unit and job.phase is not Phase.RELOADING:
+                self.jobs.remove(job)
+                return job.number
+        return self._number()
 
     def _unit_changed(self, unit: Unit) -> None:
         self.told.append(UnitChanged(unit.name))

@@ -328,10 +328,14 @@ def test_a_start_makes_a_new_process_of_a_unit_that_runs(host: FakeHost) -> None
 
 def test_a_start_takes_the_place_of_one_that_hangs(host: FakeHost) -> None:
     host.start_job(StartJob(AGENT, "start"))
-    host.start_main(AGENT)
+    (hanging,) = host.jobs
+    before = host.start_main(AGENT)
     assert host.unit(AGENT).active_state == "activating"
-    assert started(host) == ["canceled", "done"]
+    assert started(host) == ["done"]
+    (end,) = (each for each in host.told if isinstance(each, JobEnded))
+    assert end.job.number == hanging.number, "one end is told, by the name of the first"
     assert host.unit(AGENT).active_state == "active"
+    assert host.unit(AGENT).main_pid not in (0, before.pid)
 
 
 def test_a_start_that_fails_leaves_the_unit_failed(host: FakeHost) -> None:

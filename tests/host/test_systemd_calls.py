@@ -196,6 +196,18 @@ def test_who_is_not_let_in_is_told(fake: FakeBus, answer: bytes, problem: str) -
         Bus.connect(fake.address, 5)
 
 
+@pytest.mark.parametrize("cut", [0, 1, 40, 1000])
+def test_what_comes_in_one_piece_with_the_greeting_is_heard(fake: FakeBus, cut: int) -> None:
+    """systemd's private socket tells of units as soon as somebody is let in."""
+    message = new_signal(MANAGER, "JobRemoved", "uoss", (1, "/job/1", "x.service", "done"))
+    data = message.serialise(1)
+    fake.authenticates += data[:cut]
+    bus = Bus.connect(fake.address, 5)
+    fake.send_bytes(data[cut:])
+    assert [signal.body[1] for signal in heard(bus, 1) if isinstance(signal, Signal)] == ["/job/1"]
+    bus.close()
+
+
 def test_a_bus_that_does_not_even_greet_costs_its_time(fake: FakeBus) -> None:
     fake.authenticates = b""
     began = time.monotonic()

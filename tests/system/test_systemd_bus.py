@@ -50,7 +50,7 @@ def units(shared_host: Host) -> Host:
     shared_host.sh(
         "ln -s /dev/null /etc/systemd/system/masked.service;"
         "systemctl daemon-reexec; systemctl enable plain;"
-        "systemctl start plain reloads sulks slow limited; systemctl start fails; sleep 0.2"
+        "systemctl start plain reloads sulks slow limited asked; systemctl start fails; sleep 0.2"
     )
     return shared_host
 
@@ -186,6 +186,267 @@ for unit in ("idle", "idle-reloads", "fails"):
             assert result == ("done" if way == "systemctl" else "invalid")
         else:
             assert result == (judged if unit == "fails" else "done"), asked
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_start_gets_a_unit_out_of_its_start_limit_and_restarts_one_that_runs(
+    units: Host, way: str
+) -> None:
+    told = ask(
+        units,
+        f"""
+only({way!r})
+systemd = Systemd(user=False)
+unit = "crashes.service"
+systemd.start_job(unit, "start")
+hear(systemd, lambda heard: systemd.unit(unit).active_state == "failed")
+crashed = systemd.unit(unit)
+open("/run/well", "w").close()
+answer = [[crashed.restarts, crashed.ended, crashed.start_burst, crashed.start_interval_ns]]
+for how in ("restart", "start", "start"):
+    before = main_pid(unit)
+    result = end_of(systemd, systemd.start_job(unit, how))
+    fact = systemd.unit(unit)
+    answer.append([result, fact.active_state, fact.main_pid != before])
+answer.append([fact.restarts, fact.ended])
+os.unlink("/run/well")
+sh("systemctl stop crashes")
+answer.append(end_of(systemd, systemd.start_job("idle.service", "start")))
+sh("systemctl stop idle")
+""",
+    )
+    assert told[0] == [3, "exit status 3", 3, 90_000_000_000]
+    judged = "failed" if way == "systemctl" else "done"  # by the unit, where no signal tells
+    assert told[1] == [judged, "failed", False], "of a start limit no other job gets it out"
+    assert told[2:4] == [["done", "active", True]] * 2
+    assert told[4] == [0, ""], "it is a new beginning"
+    assert told[5] == "done"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_start_takes_the_place_of_one_that_hangs(units: Host, way: str) -> None:
+    told = ask(
+        units,
+        f"""
+only({way!r})
+systemd = Systemd(user=False)
+jobs = [systemd.start_job("hangs.service", "start")]
+hear(systemd, lambda heard: systemd.unit("hangs.service").main_pid)
+first = systemd.unit("hangs.service")
+jobs.append(systemd.start_job("hangs.service", "start"))
+heard = hear(systemd, lambda heard: main_pid("hangs") not in (0, first.main_pid))
+second = systemd.unit("hangs.service")
+answer = [[first.active_state, first.job], [second.active_state, second.job]]
+answer += [jobs[0] == jobs[1], any(isinstance(each, JobEnded) for each in heard)]
+sh("systemctl stop hangs")
+answer.append(end_of(systemd, jobs[1]) != "done")
+""",
+    )
+    assert told[:2] == [["activating", True]] * 2
+    assert told[2:4] == [True, False], "systemd makes one job of both, which goes on"
+    if way != "systemctl":  # which judges by a unit that was stopped well
+        assert told[4]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_probe_tells_how_it_ended_and_leaves_nothing_behind(units: Host, way: str) -> None:
+    told = ask(
+        units,
+        f"""
+only({way!r})
+systemd = Systemd(user=False)
+def left(what):
+    return _said("systemctl", "list-units", "--all", "--plain", "--no-legend", what)
+answer = [
+    ask_unit(systemd, "probe", "/bin/true"),
+    ask_unit(systemd, "probe", "/bin/true"),
+    ask_unit(systemd, "probe", "/bin/sh", "-c", "exit 3"),
+    ask_unit(systemd, "probe", "/bin/sh", "-c", "kill -SEGV $$"),
+    ask_unit(systemd, "probe", "/no/such"),
+    ask_unit(systemd, "probe", "/etc/passwd"),
+]
+began = time.monotonic()
+answer += [
+    ask_unit(systemd, "probe", "/bin/sh", "-c", "trap '' TERM; sleep 60; sleep 60", seconds=0.5),
+    time.monotonic() - began < 5,
+    left("probe.service"),
+    "probe" in _said("systemctl", "--failed"),
+    refused(systemd.start_probe, Probe("probe.service", "absent.service", ("/bin/true",), 1)),
+    refused(systemd.start_probe, Probe("probe", "asked.service", ("/bin/true",), 1)),
+]
+""",
+    )
+    by_env = way == "systemctl"  # systemd-run starts nothing where there is no such command
+    assert told[:6] == [
+        [True, ""],
+        [True, ""],
+        [False, "exit status 3"],
+        [False, "signal SEGV"],
+        [False, "exit status 127" if by_env else "exit status 203 (EXEC)"],
+        [False, "exit status 126" if by_env else "exit status 203 (EXEC)"],
+    ]
+    assert told[6:8] == [[False, "took longer than 0.5 s"], True]
+    assert told[8:10] == ["", False]
+    assert told[10] == "Unit absent.service is not loaded."
+    assert "takes names of units" in told[11]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_probe_runs_as_its_unit_does_and_the_journal_has_what_it_says(
+    units: Host, way: str
+) -> None:
+    name = f"asks-{WAYS.index(way)}"
+    told = ask(
+        units,
+        f"""
+only({way!r})
+systemd = Systemd(user=False)
+words = ("/bin/sh", "-c", 'id -un; id -Gn; pwd; echo "$A|$B|$HOME"; echo "$0" %i', "${{A}} $B")
+answer = [ask_unit(systemd, {name!r}, *words)]
+sh("systemctl start dynamic")
+shown = _said("systemctl", "show", "--value", "-p", "User", "dynamic")
+script = 'test "$(id -u)" = "$(stat -c %u /proc/$1)"'
+words = ("/bin/sh", "-c", script, "sh", str(main_pid("dynamic")))
+answer += [shown, ask_unit(systemd, {name!r}, *words, of="dynamic")]
+""",
+    )
+    assert told == [[True, ""], "dynamic", [True, ""]]
+    said = units.journal(f"--unit={name}.service")
+    assert [(record["MESSAGE"], record["PRIORITY"]) for record in said] == [
+        ("ubuntu", "5"),
+        ("ubuntu adm", "5"),
+        ("/var/lib", "5"),
+        ('1 "2" $x %i|3|/home/ubuntu', "5"),
+        ("${A} $B %i", "5"),
+    ], "its own lines, and none of systemd's"
+    assert {record["SYSLOG_IDENTIFIER"] for record in said} == {name}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_probe_that_was_left_over_keeps_no_later_one_from_its_name(units: Host, way: str) -> None:
+    told = ask(
+        units,
+        f"""
+only({way!r})
+def killed(*command):
+    other = Systemd(user=False)
+    other.start_probe(Probe("left.service", "asked.service", command, 10))
+    other.close()
+    time.sleep(0.3)
+systemd = Systemd(user=False)
+answer = []
+for command in (["/bin/true"], ["/bin/false"]):
+    killed(*command)
+    answer.append(ask_unit(systemd, "left", "/bin/true"))
+killed("/bin/sleep", "60")
+answer.append(refused(ask_unit, systemd, "left", "/bin/true"))
+time.sleep(0.3)
+answer.append(ask_unit(systemd, "left", "/bin/true"))
+""",
+    )
+    assert told[:2] == [[True, ""]] * 2
+    assert "was already loaded" in told[2]
+    assert told[3] == [True, ""]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_end_of_a_probe_is_found_whoever_brought_it_about(units: Host, way: str) -> None:
+    told = ask(
+        units,
+        f"""
+only({way!r})
+systemd = Systemd(user=False)
+def begin(*command):
+    systemd.start_probe(Probe("ends.service", "asked.service", command, 10))
+answer = []
+begin("/bin/sleep", "60")
+answer.append(refused(begin, "/bin/true"))
+sh("systemctl stop ends")
+answer.append(probe_end(systemd, "ends"))
+begin("/bin/sleep", "60")
+sh("systemctl kill --signal=KILL ends")
+answer.append(probe_end(systemd, "ends"))
+for status in (0, 4):
+    begin("/bin/sh", "-c", f"sleep 0.3; exit {{status}}")
+    systemd._lost("as a test has it")
+    answer.append(probe_end(systemd, "ends"))
+begin("/bin/false")
+systemd._lost("as a test has it")
+sh("sleep 0.2; systemctl reset-failed ends")
+answer.append(probe_end(systemd, "ends"))
+begin("/bin/sleep", "60")
+systemd.stop_probe("ends.service")
+heard = hear(systemd, lambda heard: not systemd._probes, 5)
+answer.append([repr(each) for each in heard if isinstance(each, ProbeEnded)])
+systemd.stop_probe("ends.service")
+sh("sleep 0.1; ! systemctl --failed | grep ends")
+answer.append(ask_unit(systemd, "ends", "/bin/true"))
+""",
+    )
+    assert told == [
+        "ends.service has not ended yet",
+        [False, "signal TERM"],
+        [False, "signal KILL"],
+        [True, ""],
+        [False, "exit status 4"],
+        [False, "nobody saw how it ended"],
+        [],
+        [True, ""],
+    ]
+
+
+def test_a_probe_is_asked_from_within_the_daemons_sandbox(units: Host) -> None:
+    ours = (CHECKOUT / "systemd/jada-configd.service").read_text()
+    kept = [
+        line
+        for line in ours.splitlines()
+        if not line.startswith(("Type=", "Exec", "Restart", "WatchdogSec=", "Runtime"))
+    ]
+    script = (
+        f"{PRELUDE}\nsystemd = Systemd(user=False)\n"
+        """
+print(json.dumps([ask_unit(systemd, "boxed", "/bin/sh", "-c", "id -un; exit 3"), systemd.route]))
+"""
+    )
+    units.write("/usr/local/lib/boxed.py", script)
+    run = "Type=oneshot\nStandardOutput=file:/run/boxed\n"
+    unit = "\n".join(kept).replace(
+        "[Service]", f"[Service]\n{run}ExecStart={PYTHON} /usr/local/lib/boxed.py", 1
+    )
+    units.write("/run/systemd/system/boxed-daemon.service", unit)
+    units.sh("systemctl daemon-reload; systemctl start boxed-daemon")
+    told = json.loads(units.read("/run/boxed"))
+    assert told == [[False, "exit status 3"], "the message bus"]
+    (said,) = units.journal("SYSLOG_IDENTIFIER=boxed")
+    assert said["MESSAGE"] == "ubuntu"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_who_keeps_the_host_from_being_shut_down_is_told_by_the_message_bus(
+    units: Host, way: str
+) -> None:
+    told = ask(
+        units,
+        f"""
+only({way!r})
+systemd = Systemd(user=False)
+systemd.unit("plain.service")
+answer = [systemd.inhibitors()]
+held = [
+    subprocess.Popen(["systemd-inhibit", "--who=backup", "--why=it copies", *words, "sleep", "60"])
+    for words in (["--mode=block", "--what=shutdown:idle"], ["--mode=delay", "--what=shutdown"],
+                  ["--mode=block", "--what=sleep"])
+]
+sh("until [ $(systemd-inhibit --list --no-legend | grep -c backup) = 3 ]; do sleep 0.02; done")
+answer.append([[each.pid == held[0].pid, each.who, each.why] for each in systemd.inhibitors()])
+for each in held:
+    each.kill()
+    each.wait()
+answer += [systemd.unit("plain.service").active_state, systemd.route]
+""",
+    )
+    heard = [[True, "backup", "it copies"]] if way == "message bus" else []
+    assert told[:3] == [[], heard, "active"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -439,12 +700,13 @@ answer = [
     end_of(systemd, systemd.start_job("mine.service", "restart")),
     systemd.unit("mine.service").main_pid != fact.main_pid,
     open(f"/proc/{{pid}}/comm").read() if pid else None,
+    ask_unit(systemd, "probe", "/bin/sh", "-c", "id -un | grep ubuntu; exit 3", of="mine"),
 ]
 """,
             user="ubuntu",
         )
         manager = None if way == "systemctl" else "systemd\n"
-        assert told == [place, "done", True, manager], way
+        assert told == [place, "done", True, manager, [False, "exit status 3"]], way
 
 
 def test_a_process_that_systemd_has_only_forked_is_told_from_the_service(units: Host) -> None:

@@ -18,6 +18,7 @@ from jeepney.low_level import Header, HeaderFields, Message, calc_msg_size
 from jada_configd.host.manager.routes import Gone, Silent
 
 _HEADER_BYTES: Final = 16  # what tells a message's size (D-Bus specification, message format)
+_BYTE_ORDERS: Final = (b"l", b"B")  # how a message begins
 _READ_BYTES: Final = 1 << 16
 _DRAIN_BYTES: Final = 1 << 20  # in one turn of the loop; the rest stays in the socket till the next
 _LARGEST: Final = 1 << 24  # no answer of systemd comes near; a larger message is read away unparsed
@@ -159,10 +160,14 @@ class BusStream:
         self.send((conversation.data_to_send() or b"") + BEGIN, deadline)
         while not conversation.authenticated:
             self.wait(deadline)
-            answer = self._socket.recv(1024)
+            answer = self._socket.recv(_READ_BYTES)
             if not answer:
                 raise Gone("the connection was closed before it was authenticated")
-            conversation.feed(answer)
+            line, end, rest = answer.partition(b"\r\n")
+            # systemd's private socket tells of units from BEGIN on, in one piece with its answer.
+            is_message = rest[:1] in _BYTE_ORDERS
+            conversation.feed(line + end + (b"" if is_message else rest))
+            self._buffer += rest if is_message else b""
 
     def _writable_before(self, deadline: float) -> bool:
         self._poll.register(self._socket, select.POLLOUT)
