@@ -77,7 +77,7 @@ class Failing:
         return f"/srv/trials/{self.name}/settings.json"
 
     def policy(self, model: str) -> str:
-        judged = {"within": "6s", "every": "500ms", **self.health}
+        judged = {"within": "6s", "every": "1s", **self.health}
         held = settings(model, name=self.name, path=self.path, services=[self.unit])
         return f"{held}\n{service(unit=self.unit, health=judged)}"
 

@@ -25,7 +25,7 @@ WANTED = "claude-sonnet-4-6"
 # Spacing, order, a number's spelling, no newline at its end: what a way back has to restore.
 GOOD = '{\n    "theme": "dark",\n    "model": "claude-sonnet-4-6",\n    "n": 1e2\n}'
 STATUS = "/run/jada-configd/status.json"
-CHECKED: Keys = {"command": [CHECK], "every": "300ms", "timeout": "2s"}
+CHECKED: Keys = {"command": [CHECK], "every": "1s", "timeout": "2s"}
 
 
 # ---- policies
@@ -152,8 +152,9 @@ class Watch(Daemon):
 
     def records(self, event: str, about: str = AGENT) -> list[dict[str, Any]]:
         """Its journal records of an event that name a unit, the oldest first."""
-        after = [f"--after-cursor={self.cursor}"] if self.cursor else []
-        found = self.host.journal(*after, "SYSLOG_IDENTIFIER=jada-configd", f"JADA_EVENT={event}")
+        # Not --after-cursor: with matches, journalctl 252 leaves out the first that it finds.
+        since = f"--cursor={self.cursor}"
+        found = self.host.journal(since, "SYSLOG_IDENTIFIER=jada-configd", f"JADA_EVENT={event}")
         return [each for each in found if about in str(each["MESSAGE"])]
 
     # What comes
@@ -183,7 +184,8 @@ class Watch(Daemon):
 
         def went_back() -> bool:
             runs = self.service(unit)
-            return runs["rolled_back"] is not None and runs["healthy"] is True
+            back = runs["rolled_back"]
+            return back is not None and back["healthy"] is True and runs["healthy"] is True
 
         self.until(went_back, within=within)
 
