@@ -4,14 +4,12 @@ The ways in which the sample agent fails stand in `sample_agent.py`; that it is 
 old values, and left alone, is what each test here ends with.
 """
 
-import contextlib
 import json
 import time
-from dataclasses import dataclass
 
 import pytest
 
-from tests.system.agents import CHECK, Agent
+from tests.system.agents import Agent
 from tests.system.daemons import UNIT, holds
 from tests.system.host import Host
 from tests.system.sample_agent import BUILT_IN
@@ -19,7 +17,6 @@ from tests.system.trials import (
     AGENT,
     CHECKED,
     CLAUDE,
-    FILE,
     GOOD,
     SETTINGS,
     WANTED,
@@ -37,7 +34,6 @@ BAD = "claude-bad"
 NEW = "claude-opus-4-8"
 RETRY = f"jada-configd retry {AGENT}"
 BY_START: Keys = {"apply": "restart", "when": "always", "live": "none"}
-ROLLED_BACK = "38bee2e14d3b4da48706037d804cbb5c"
 
 
 @pytest.fixture
@@ -55,110 +51,6 @@ def file_says(host: Host, model: str) -> bool:
 def applying(agent: Agent, model: str) -> None:
     """Wait until the unit is in the middle of a start on this model."""
     holds(lambda: agent.starts[-1] == model and agent.active == "activating", within=10)
-
-
-# ---- the ways of failing, all at once, each with a service and a file of its own
-
-
-@dataclass(frozen=True, slots=True)
-class Failing:
-    """How an agent fails on its new model, and what it is judged by."""
-
-    name: str
-    way: str
-    health: dict[str, object]
-
-    @property
-    def unit(self) -> str:
-        return f"{self.name}.service"
-
-    @property
-    def path(self) -> str:
-        return f"/srv/trials/{self.name}/settings.json"
-
-    def policy(self, model: str) -> str:
-        judged = {"within": "6s", "every": "1s", **self.health}
-        held = settings(model, name=self.name, path=self.path, services=[self.unit])
-        return f"{held}\n{service(unit=self.unit, health=judged)}"
-
-
-FAILINGS = (
-    Failing("exits", "exit", {}),
-    Failing("exits-after", "exit-after:3", {"stable": "3500ms"}),
-    Failing("hangs", "hang", {}),
-    Failing("never-ready", "never-ready", {}),
-    Failing(
-        "fails-its-command", "unhealthy", {"command": [CHECK, "/run/fails-its-command/health"]}
-    ),
-    Failing("fails-its-url", "unhealthy", {"url": "http://127.0.0.1:8097/healthz"}),
-    Failing("panics", "panic", {"journal": {"must_not": "^panic: "}}),
-    Failing("stays-silent", "silent", {"journal": {"must": "ready, running on"}}),
-)
-each_way = pytest.mark.parametrize("failing", FAILINGS, ids=[each.name for each in FAILINGS])
-
-
-class TestWaysOfFailing:
-    """Eight services get a model that each fails on in a way of its own."""
-
-    @pytest.fixture(scope="class")
-    def tried(self, shared_host: Host) -> Watch:
-        """All of them have been given the model, and had their time."""
-        calm(shared_host)
-        for each in FAILINGS:
-            shared_host.write(each.path, GOOD, owner="ubuntu", mode=0o640)
-            switches = {
-                "CLAUDE_CONFIG_DIR": f"/srv/trials/{each.name}",
-                "AGENT_ON_MODEL": f"{BAD}={each.way}",
-                **({"AGENT_PORT": "8097"} if "url" in each.health else {}),
-            }
-            Agent.install(shared_host, name=each.name, switches=switches).start()
-        watch = Watch.begin(shared_host, policy(*(each.policy(WANTED) for each in FAILINGS)))
-        watch.reload(policy(*(each.policy(BAD) for each in FAILINGS)))
-        for each in FAILINGS:
-            with contextlib.suppress(AssertionError):  # it is the tests' to tell
-                watch.goes_back(each.unit, within=20)
-        return watch
-
-    @pytest.fixture(scope="class")
-    def later(self, tried: Watch) -> Watch:
-        """After some sweeps more, and a restart of the daemon."""
-        time.sleep(1.5)
-        tried.restart()
-        time.sleep(2.5)
-        return tried
-
-    @each_way
-    def test_it_is_back_on_the_old_values_and_healthy(self, tried: Watch, failing: Failing) -> None:
-        agent = Agent(tried.host, failing.unit)
-        assert tried.host.read(failing.path) == GOOD
-        assert tried.host.sh(f"stat -c '%a %U' {failing.path}") == "640 ubuntu"
-        first, *between, last = agent.starts
-        assert (first, set(between), last) == (WANTED, {BAD}, WANTED)
-        assert len(between) <= 3
-        assert agent.active == "active"
-        runs = tried.service(failing.unit)
-        assert (runs["healthy"], runs["loaded"], runs["health"]) == (True, True, None)
-        assert runs["rolled_back"]["revision"] == tried.told()["policy"]["revision"]
-        assert runs["rolled_back"]["why"]
-
-    @each_way
-    def test_it_is_drift_that_is_left_alone(self, tried: Watch, failing: Failing) -> None:
-        found = tried.resource(f"settings:{failing.path}")
-        assert found["result"] == "drifted"
-        assert f"jada-configd retry {failing.unit}" in found["problem"]
-
-    @each_way
-    def test_it_is_told_once_and_not_tried_again(self, later: Watch, failing: Failing) -> None:
-        agent = Agent(later.host, failing.unit)
-        (record,) = later.records("rolled-back", failing.unit)
-        assert record["MESSAGE_ID"] == ROLLED_BACK
-        assert int(record["PRIORITY"]) <= 3
-        assert [agent.starts[0], agent.starts[-1]] == [WANTED, WANTED]
-        assert agent.starts.count(WANTED) == 2
-        assert later.host.read(failing.path) == GOOD
-        runs = later.service(failing.unit)
-        assert (runs["healthy"], runs["rolled_back"] is None) == (True, False)
-        assert later.told()["state"] == "degraded"
 
 
 # ---- what an operator sees of it, and does
@@ -382,139 +274,3 @@ def test_what_was_unhealthy_before_is_not_blamed_on_the_change(host: Host) -> No
     assert (runs["healthy"], runs["rolled_back"]) == (False, None)
     assert runs["health"]["why"]
     assert not watch.records("rolled-back")
-
-
-# ---- what gets in between
-
-
-def test_a_unit_that_systemd_has_given_up_comes_back(host: Host) -> None:
-    options = {"StartLimitBurst": "4", "StartLimitIntervalSec": "60", "RestartSec": "50ms"}
-    agent = bring(host, f"{BAD}=exit", options=options)
-    watch = Watch.begin(host, rules(WANTED))
-    watch.reload(rules(BAD))
-    holds(lambda: BAD in agent.starts, within=5)
-    host.run(["systemctl", "kill", "--signal=STOP", UNIT])  # so that it cannot be quicker
-    holds(lambda: agent.active == "failed", within=5)
-    refused = f"{AGENT}: Start request repeated too quickly."
-    assert refused in [str(each["MESSAGE"]) for each in host.journal(f"UNIT={AGENT}")]
-    host.run(["systemctl", "kill", "--signal=CONT", UNIT])
-    watch.goes_back()
-    assert (host.read(SETTINGS), agent.model, agent.active) == (GOOD, WANTED, "active")
-
-
-def test_somebodys_stop_in_mid_apply_is_obeyed(host: Host) -> None:
-    agent = bring(host, f"{NEW}=slow:3")
-    watch = Watch.begin(host, rules(WANTED))
-    watch.reload(rules(NEW))
-    applying(agent, NEW)
-    host.run(["systemctl", "stop", AGENT])
-    time.sleep(2)
-    assert agent.active == "inactive"
-    assert agent.starts == [WANTED, NEW]
-    assert file_says(host, NEW)
-    assert watch.service()["rolled_back"] is None
-    assert not watch.records("rolled-back")
-    assert watch.told()["state"] != "correcting"
-    agent.switch({})
-    agent.start()
-    watch.settles_on(agent, NEW)
-    assert agent.starts == [WANTED, NEW, NEW]
-
-
-def test_a_unit_that_is_removed_in_mid_apply_is_told_and_taken_up_when_it_is_back(
-    host: Host,
-) -> None:
-    agent = bring(host, f"{NEW}=slow:3")
-    watch = Watch.begin(host, rules(WANTED))
-    before = watch.pid
-    watch.reload(rules(NEW))
-    applying(agent, NEW)
-    host.sh(f"rm -r /etc/systemd/system/{AGENT} {agent.drop_ins}; systemctl daemon-reload")
-    watch.until(lambda: "does not exist" in str(watch.resource(f"service:{AGENT}")["problem"]))
-    time.sleep(1)
-    assert file_says(host, NEW)
-    assert not watch.records("rolled-back")
-    assert watch.pid == before
-    Agent.install(host)
-    host.run(["systemctl", "restart", AGENT])
-    watch.settles_on(agent, NEW)
-
-
-@pytest.mark.parametrize(("model", "way"), [(NEW, "slow:1"), (BAD, "exit")])
-def test_the_bus_may_go_in_mid_apply(host: Host, model: str, way: str) -> None:
-    agent = bring(host, f"{model}={way}")
-    watch = Watch.begin(host, rules(WANTED))
-    watch.reload(rules(model))
-    holds(lambda: agent.starts[-1] == model, within=10)
-    host.run(["systemctl", "kill", "--signal=KILL", "dbus.service"])
-    host.run(["systemctl", "start", "dbus.socket", "dbus.service"])
-    if model == NEW:
-        watch.settles_on(agent, NEW, within=20)
-        assert not watch.records("rolled-back")
-    else:
-        watch.goes_back(within=20)
-        assert (host.read(SETTINGS), agent.model) == (GOOD, WANTED)
-
-
-@pytest.mark.parametrize(("model", "way"), [(NEW, "ok"), (BAD, "exit")])
-def test_a_kill_between_writing_and_restarting_loses_neither_the_restart_nor_the_way_back(
-    host: Host, model: str, way: str
-) -> None:
-    agent = bring(host, f"{model}={way}")
-    watch = Watch.begin(host, rules(WANTED))
-    watch.reload(rules(model, {"gather": "1500ms"}))
-    holds(lambda: file_says(host, model))
-    assert agent.starts == [WANTED]
-    watch.kill()
-    assert agent.starts == [WANTED]
-    if model == NEW:
-        watch.settles_on(agent, NEW)
-    else:
-        watch.goes_back()
-        assert (host.read(SETTINGS), agent.model) == (GOOD, WANTED)
-        assert BAD in agent.starts
-        assert watch.service()["rolled_back"]["revision"] == watch.told()["policy"]["revision"]
-
-
-def test_a_kill_during_the_trial_does_not_end_it(host: Host) -> None:
-    agent = bring(host, f"{BAD}=never-ready")
-    watch = Watch.begin(host, rules(WANTED))
-    watch.reload(rules(BAD, health={"within": "3s"}))
-    applying(agent, BAD)
-    watch.kill()
-    watch.goes_back()
-    assert (host.read(SETTINGS), agent.model) == (GOOD, WANTED)
-    assert agent.starts == [WANTED, BAD, WANTED]
-    assert len(watch.records("rolled-back")) == 1
-
-
-def test_a_kill_on_the_way_back_does_not_end_it(host: Host) -> None:
-    agent = bring(host, f"{BAD}=exit;{WANTED}=slow:1.5")
-    watch = Watch.begin(host, rules(WANTED))
-    watch.reload(rules(BAD))
-    holds(lambda: BAD in agent.starts, within=10)
-    applying(agent, WANTED)
-    assert host.read(SETTINGS) == GOOD
-    watch.kill()
-    watch.goes_back()
-    assert (host.read(SETTINGS), agent.model) == (GOOD, WANTED)
-    starts = agent.starts
-    time.sleep(1.5)
-    assert agent.starts == starts
-    assert watch.told()["state"] == "degraded"
-    assert len(watch.records("rolled-back")) == 1
-
-
-def test_kills_at_any_moment_end_in_the_old_values_all_the_same(host: Host) -> None:
-    agent = bring(host, f"{BAD}=exit", options={"StartLimitIntervalSec": "0"})
-    watch = Watch.begin(host, rules(WANTED))
-    watch.reload(rules(BAD))
-    for gap in (0.05, 0.3, 0.5, 0.2, 0.7):
-        time.sleep(gap)
-        watch.kill()
-    watch.goes_back(within=20)
-    assert (host.read(SETTINGS), agent.model) == (GOOD, WANTED)
-    starts = agent.starts
-    time.sleep(1.5)
-    assert (agent.starts, host.read(SETTINGS)) == (starts, GOOD)
-    assert watch.resource(FILE)["result"] == "drifted"
