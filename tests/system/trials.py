@@ -128,7 +128,7 @@ class Watch(Daemon):
             host.run(["systemctl", "start", UNIT], timeout=60)
         else:
             Daemon.install(host, text)
-        watch.until(lambda: all(each["healthy"] is healthy for each in watch.told()["services"]))
+        watch.until(lambda: {each["healthy"] for each in watch.told()["services"]} == {healthy})
         if healthy:
             watch.until(lambda: watch.told()["state"] == "in-sync")
         return watch
