@@ -48,8 +48,15 @@ def probe_settings(probe: Probe, unit: Mapping[str, Any], *, user: bool) -> dict
         # What it says itself is kept; "Starting" and "Finished" of systemd, at info, are not.
         "SyslogLevel": "notice",
         "LogLevelMax": "notice",
-        **_taken(_PLACE if user else (*_IDENTITY, *_PLACE), unit),
+        **_taken(_wanted(probe, user=user), unit),
     }
+
+
+def _wanted(probe: Probe, *, user: bool) -> tuple[str, ...]:
+    """What is taken over of the unit; nothing of it reaches a command that root's manager runs."""
+    if probe.as_root:
+        return ()
+    return _PLACE if user else (*_IDENTITY, *_PLACE)
 
 
 def as_properties(
