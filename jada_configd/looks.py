@@ -6,7 +6,7 @@ it becomes a report.
 
 import traceback
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from jada_configd.core.diff import diff
@@ -24,6 +24,7 @@ class Look:
     """What was found at one resource, and what would mend it.
 
     `right_ns` is the last moment before this look at which the resource was known to be right.
+    `left_until_ns`: of what has drifted, some is left until then, because it is contested.
     """
 
     resource: Resource
@@ -33,6 +34,7 @@ class Look:
     observed: Observed
     drift: Drift
     plan: Plan
+    left_until_ns: int | None = None
 
     @property
     def may_act(self) -> bool:
@@ -91,6 +93,16 @@ class Looker:
             known = (resource.spec, sha256(text.encode(errors="replace")).hexdigest()[:16])
             self._digests[resource.id] = known
         return known[1]
+
+
+def narrowed(look: Look, drift: Drift) -> Look | Report:
+    """The look, and what would mend no more than this part of what has drifted."""
+    resource = look.resource
+    try:
+        plan = KINDS[resource.id.kind].plan(resource.spec, drift, look.observed)
+    except Exception as error:  # noqa: BLE001 - a bug: this resource backs off, the daemon lives
+        return look.failed(error)
+    return replace(look, drift=drift, plan=plan)
 
 
 def failed(resource: Resource, cause: Cause, at_ns: int, error: Exception, drift: Drift) -> Report:

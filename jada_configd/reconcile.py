@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from jada_configd.apply import Writer, carry_out
+from jada_configd.contests import Contests
 from jada_configd.core.actions import Action, ReloadUnits, SetProcessLimit, StartJob
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Drift, Resource, ResourceId, Result
@@ -49,6 +50,7 @@ class Reconciler:
         self._clock_ns = clock_ns
         self._keep = keep
         self.obstacles = Obstacles()
+        self.contests = Contests()
         self._reloads = False  # this pass has systemd read its unit files
         self._strains = Strains()
         self._begun: dict[ResourceId, Report] = {}  # to be told once it has ended
@@ -62,6 +64,7 @@ class Reconciler:
                 remembered.pop(each, None)
         self._looker.hold(resources)
         self.obstacles.hold(resources)
+        self.contests.hold(resources, self._clock_ns())
         self._strains.hold(resources)
 
     def check(self, batch: Batch) -> list[Report]:
@@ -77,6 +80,12 @@ class Reconciler:
             for each in looks
             if isinstance(each, Look)
         }
+        looks = [
+            each
+            if isinstance(each, Report) or waits[each.resource.id] is not None
+            else self.contests.parted(each)
+            for each in looks
+        ]
         ready = {
             each.resource.id: each
             for each in looks
@@ -108,7 +117,7 @@ class Reconciler:
             else:
                 reports.append(self._left(each, waits[each.resource.id]))
         return [
-            self._strains.beside(look, report, _if_left(look.resource))
+            self._strains.beside(look, self.contests.beside(look, report), _if_left(look.resource))
             for look, report in zip(looks, reports, strict=True)
         ]
 
@@ -144,6 +153,7 @@ class Reconciler:
 
     def _verified(self, look: Look, done_ns: int) -> Report:
         """Look again: only that decides. What ends as an event is waited for."""
+        self.contests.corrected(look, done_ns)
         again = self._looker.look(look.resource, look.cause)
         corrected = replace(
             look.report("corrected", actions=shown(look.plan.actions)), corrected_ns=done_ns
@@ -156,16 +166,23 @@ class Reconciler:
             return self._waits_for_end(look, None)
         self._takeup.corrected(look.resource, look.drift, look.right_ns, done_ns)
         if again.drift:
-            return self._partly(corrected, again) or self._untook(again)
+            left = self.contests.parted(again)
+            if isinstance(left, Report):
+                return left
+            return self._partly(corrected, left) or self._untook(left)
         self._knows_right(again)
         self._begun.pop(look.resource.id, None)  # told with this
         return corrected
 
     def _partly(self, corrected: Report, again: Look) -> Report | None:
-        """Told as corrected where some of it is, and what is left is beyond us; that comes next."""
+        """Told as corrected where some of it is, and the rest is beyond us or contested.
+
+        What is to be said of that comes next.
+        """
         left = {change.field for change in again.drift.changes}
         mended = tuple(each for each in corrected.drift.changes if each.field not in left)
-        if not mended or again.plan.actions or again.drift.problem is None:
+        stays = again.drift.problem is not None or again.left_until_ns is not None
+        if not mended or again.plan.actions or not stays:
             return None
         self._seen_wrong.setdefault(again.resource.id, again.right_ns)
         self._begun.pop(again.resource.id, None)  # told with this
@@ -228,12 +245,14 @@ class Reconciler:
             return replace(look.report("drifted", problem or rests), again_ns=rests_until_ns)
         if self._reloads_already(look) or look.resource.id in self.obstacles.at_work:
             return self._waits_for_end(look, problem)
+        if look.left_until_ns is not None:
+            told = "; ".join(filter(None, (problem, look.plan.waits)))
+            return replace(look.report("contested", told), again_ns=look.left_until_ns)
         waits = f"waits for {look.plan.waits}"
         if look.plan.under_way:
             return self._waits_for_end(look, problem or waits)
-        if problem is None or look.observed.pending:
-            return look.report("waiting", problem or waits)
-        return look.report(look.beyond_us, problem)
+        can_wait = problem is None or look.observed.pending
+        return look.report("waiting" if can_wait else look.beyond_us, problem or waits)
 
     def _reloads_already(self, look: Look) -> bool:
         """Whether the daemon-reload that is missing was started after the file came to stand so."""

@@ -79,6 +79,7 @@ class FakeLoop:
         self.takeup.services = {spec.unit: spec for spec in policy.services}
         windows = Windows(policy.windows, self.calendar) if policy.windows else None
         self.reconciler.obstacles.windows = windows
+        self.reconciler.contests.rule(policy.contested_after, policy.contested_within)
         self._resolve()
         self.schedule.hint_all(self.host.now_ns, cause)
 
@@ -120,7 +121,7 @@ class FakeLoop:
         asked = self.takeup.take_asked()
         self.schedule.hint(map(service_of, asked), self.host.now_ns)
         if any(
-            report.result == "corrected" and KINDS[report.resource.id.kind].moves_ceilings
+            report.is_correction and KINDS[report.resource.id.kind].moves_ceilings
             for report in reports
         ):
             self._resolve()
