@@ -99,6 +99,7 @@ class FakeLoop:
         self.resources: dict[ResourceId, Resource] = {
             each.id: before[each.id] if before.get(each.id) == each else each for each in found
         }
+        self.reconciler.hold(frozenset(self.resources))
         self.schedule.hold(self.resources)
         self.schedule.hint(self.resources.keys() - before.keys(), self.host.now_ns, "startup")
         others = [each for each, then in before.items() if self.resources.get(each) is not then]

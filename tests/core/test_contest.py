@@ -1,4 +1,4 @@
-"""Fights over fields: when one is contested, how often it is corrected then, and when it is over."""
+"""Fights over fields: when one is contested, how often it is corrected, and when it is over."""
 
 from dataclasses import dataclass, field
 
