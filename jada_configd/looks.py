@@ -30,7 +30,8 @@ class Look:
 
     `right_ns` is the last moment before this look at which the resource was known to be right.
     `drift` is what may be acted on. `spared` is what is left as it is, because a service did not
-    bear it, and `spared_why` says so.
+    bear it, and `spared_why` says so. `left_until_ns`: of what has drifted, some is left until
+    then, because it is contested.
     """
 
     resource: Resource
@@ -42,6 +43,7 @@ class Look:
     plan: Plan
     spared: Drift
     spared_why: str
+    left_until_ns: int | None = None
 
     @property
     def may_act(self) -> bool:
@@ -113,6 +115,17 @@ class Looker:
             known = (resource.spec, sha256(text.encode(errors="replace")).hexdigest()[:16])
             self._digests[resource.id] = known
         return known[1]
+
+
+def narrowed(look: Look, drift: Drift) -> Look | Report:
+    """The look, and what would mend no more than this part of what has drifted."""
+    resource = look.resource
+    try:
+        spec = unruled(resource.spec, frozenset(each.field for each in look.spared.changes))
+        plan = KINDS[resource.id.kind].plan(spec, drift, look.observed)
+    except Exception as error:  # noqa: BLE001 - a bug: this resource backs off, the daemon lives
+        return look.failed(error)
+    return replace(look, drift=drift, plan=plan)
 
 
 def failed(resource: Resource, cause: Cause, at_ns: int, error: Exception, drift: Drift) -> Report:

@@ -120,6 +120,8 @@ class Loop:
         self._world.probation.enforce(policy.revision, time.monotonic_ns())
         windows = Windows(policy.windows, self._world.calendar) if policy.windows else None
         self._world.reconciler.obstacles.windows = windows if managed else None
+        contests = self._world.reconciler.contests
+        contests.rule(policy.contested_after, policy.contested_within)
 
     def allow_jobs(self) -> None:
         """From now on services are looked at too, and take up what they owe."""
@@ -276,7 +278,7 @@ class Loop:
             self.schedule.settle(report, now_ns)
             self._asked.discard(report.resource.id)
             news = self.board.take(report, now)
-            if report.result == "corrected":
+            if report.is_correction:
                 self._time(report)
                 if KINDS[report.resource.id.kind].moves_ceilings:
                     self._hearing.lost_match = True  # "max" is another number

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from jada_configd.apply import Writer, carry_out
+from jada_configd.contests import Contests
 from jada_configd.core.actions import Action, ReloadUnits, SetProcessLimit, StartJob
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Drift, Resource, ResourceId, Result, pointer
@@ -54,6 +55,7 @@ class Reconciler:
         self._clock_ns = clock_ns
         self._keep = keep
         self.obstacles = Obstacles(ledger.pacing)
+        self.contests = Contests()
         self._reloads = False  # this pass has systemd read its unit files
         self._strains = Strains()
         self._begun: dict[ResourceId, Report] = {}  # to be told once it has ended
@@ -67,6 +69,7 @@ class Reconciler:
                 remembered.pop(each, None)
         self._looker.hold(resources)
         self.obstacles.hold(resources)
+        self.contests.hold(resources, self._clock_ns())
         self._strains.hold(resources)
 
     def check(self, batch: Batch) -> list[Report]:
@@ -82,6 +85,12 @@ class Reconciler:
             for each in looks
             if isinstance(each, Look)
         }
+        looks = [
+            each
+            if isinstance(each, Report) or waits[each.resource.id] is not None
+            else self.contests.parted(each)
+            for each in looks
+        ]
         ready = {
             each.resource.id: each
             for each in looks
@@ -112,7 +121,7 @@ class Reconciler:
             else:
                 reports.append(self._left(each, waits[each.resource.id]))
         return [
-            self._strains.beside(look, report, _if_left(look.resource))
+            self._strains.beside(look, self.contests.beside(look, report), _if_left(look.resource))
             for look, report in zip(looks, reports, strict=True)
         ]
 
@@ -154,6 +163,7 @@ class Reconciler:
 
     def _verified(self, look: Look, done_ns: int) -> Report:
         """Look again: only that decides. What ends as an event is waited for."""
+        self.contests.corrected(look, done_ns)
         again = self._looker.look(look.resource, look.cause)
         corrected = replace(
             look.report("corrected", actions=shown(look.plan.actions)), corrected_ns=done_ns
@@ -168,7 +178,10 @@ class Reconciler:
             look.resource, look.drift, look.right_ns, done_ns, found_ns=look.at_ns
         )
         if again.drift:
-            return self._partly(corrected, again) or self._untook(again)
+            left = self.contests.parted(again)
+            if isinstance(left, Report):
+                return left
+            return self._partly(corrected, left) or self._untook(left)
         self._begun.pop(look.resource.id, None)  # told with this
         if again.spared:
             return replace(corrected, look_by_ns=again.at_ns)
@@ -176,10 +189,14 @@ class Reconciler:
         return corrected
 
     def _partly(self, corrected: Report, again: Look) -> Report | None:
-        """Told as corrected where some of it is, and what is left is beyond us; that comes next."""
+        """Told as corrected where some of it is, and the rest is beyond us or contested.
+
+        What is to be said of that comes next.
+        """
         left = {change.field for change in again.drift.changes}
         mended = tuple(each for each in corrected.drift.changes if each.field not in left)
-        if not mended or again.plan.actions or again.drift.problem is None:
+        stays = again.drift.problem is not None or again.left_until_ns is not None
+        if not mended or again.plan.actions or not stays:
             return None
         self._seen_wrong.setdefault(again.resource.id, again.right_ns)
         self._begun.pop(again.resource.id, None)  # told with this
@@ -253,12 +270,14 @@ class Reconciler:
             return replace(look.report("drifted", problem or rests), again_ns=rests_until_ns)
         if self._reloads_already(look) or look.resource.id in self.obstacles.at_work:
             return self._waits_for_end(look, problem)
+        if look.left_until_ns is not None:
+            told = "; ".join(filter(None, (problem, look.plan.waits)))
+            return replace(look.report("contested", told), again_ns=look.left_until_ns)
         waits = f"waits for {look.plan.waits}"
         if look.plan.under_way:
             return self._waits_for_end(look, problem or waits)
-        if problem is None or look.observed.pending:
-            return look.report("waiting", problem or waits)
-        return look.report(look.beyond_us, problem)
+        can_wait = problem is None or look.observed.pending
+        return look.report("waiting" if can_wait else look.beyond_us, problem or waits)
 
     def _left_so(self, look: Look) -> Report:
         """A service did not bear what would mend it."""

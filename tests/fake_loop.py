@@ -134,6 +134,7 @@ class FakeLoop:
         windows = Windows(policy.windows, self.calendar) if policy.windows else None
         self.reconciler.obstacles.windows = windows
         self.probation.enforce(policy.revision, self.host.now_ns)
+        self.reconciler.contests.rule(policy.contested_after, policy.contested_within)
         self._resolve()
         self.schedule.hint_all(self.host.now_ns, cause)
 
@@ -163,6 +164,7 @@ class FakeLoop:
         self.resources: dict[ResourceId, Resource] = {
             each.id: before[each.id] if before.get(each.id) == each else each for each in found
         }
+        self.reconciler.hold(frozenset(self.resources))
         self.schedule.hold(self.resources)
         self.probation.hold({str(each): resource for each, resource in self.resources.items()})
         self.schedule.hint(self.resources.keys() - before.keys(), self.host.now_ns, "startup")
@@ -188,7 +190,7 @@ class FakeLoop:
         asked = self.takeup.take_asked()
         self.schedule.hint(map(service_of, asked), self.host.now_ns)
         if any(
-            report.result == "corrected" and KINDS[report.resource.id.kind].moves_ceilings
+            report.is_correction and KINDS[report.resource.id.kind].moves_ceilings
             for report in reports
         ):
             self._resolve()

@@ -1,6 +1,6 @@
 """What has happened since the start of the process, counted from the events that sinks are told.
 
-Nothing is decided on it, nothing in it ever goes backwards, and no resource is named in it: what
+Nothing is decided on it, no counter in it ever goes backwards, and no resource is named in it: what
 comes and goes with the files of a pattern is counted by kind.
 """
 
@@ -38,10 +38,20 @@ class Account:
         self.drifts: Counter[str] = Counter()  # by kind, as the next two
         self.corrections: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
+        self.contests: Counter[str] = Counter()  # by kind too
         self.applies: Counter[tuple[str, str]] = Counter()  # by unit and end of the job
         self.correction_seconds: dict[str, Histogram] = {}  # by kind
         self.apply_seconds: dict[str, Histogram] = {}  # by unit
         self._adrift: set[ResourceId] = set()
+        self._contested: dict[ResourceId, int] = {}  # fields
+
+    @property
+    def contested(self) -> Counter[str]:
+        """Fields that are contested now, by kind: the one count here that falls again."""
+        fields: Counter[str] = Counter()
+        for resource, count in self._contested.items():
+            fields[resource.kind] += count
+        return fields
 
     def take(self, event: Event, now: float) -> None:
         """Count an event."""
@@ -61,17 +71,29 @@ class Account:
         """These are the resources from now on; what drifts of others is forgotten."""
         if self._adrift:
             self._adrift = {each for each in self._adrift if str(each) in resources}
+        for each in [each for each in self._contested if str(each) not in resources]:
+            del self._contested[each]
 
     def _reconciled(self, report: Report, now: float) -> None:
         kind = report.resource.id.kind
         self._drifted(report)
+        self._fought_over(report)
         if report.result == "failed":
             self.failures[kind] += 1
-        elif report.result == "corrected":
+        elif report.is_correction:
             self.corrections[kind] += 1
             self.last_correction = now
             found = self.correction_seconds.setdefault(kind, Histogram(CORRECTION_BOUNDS))
             found.observe(max(0, report.corrected_ns - report.detected_ns) / 1e9)
+
+    def _fought_over(self, report: Report) -> None:
+        contest = report.contest
+        if contest is None or contest.stands == "over":
+            if report.result != "failed":  # of what could not be looked at nothing is known
+                self._contested.pop(report.resource.id, None)
+            return
+        self._contested[report.resource.id] = len(contest.fields)
+        self.contests[report.resource.id.kind] += contest.stands == "begun"
 
     def _drifted(self, report: Report) -> None:
         """One drift counts once, however often it is told until it is over.

@@ -119,6 +119,20 @@ METRICS: Final[tuple[Metric, ...]] = (
         samples.by_kind("failures"),
     ),
     Metric(
+        "contests_total",
+        "counter",
+        _KIND,
+        "Times that something was changed back so often that it became contested.",
+        samples.by_kind("contests"),
+    ),
+    Metric(
+        "contested_fields",
+        "gauge",
+        _KIND,
+        "Fields that are contested: corrected with growing gaps, services left alone.",
+        samples.by_kind("contested"),
+    ),
+    Metric(
         "last_correction_timestamp_seconds",
         "gauge",
         (),

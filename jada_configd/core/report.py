@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from jada_configd.core.model import Cause, Drift, Resource, Result
+from jada_configd.core.model import Cause, Drift, Field, Resource, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """That fields of a resource are fought over: it begins here, goes on, or is over."""
+
+    stands: Literal["begun", "on", "over"]
+    fields: tuple[Field, ...]
+    sentence: str
+
 
 Outcome: TypeAlias = Literal["healthy", "unhealthy", "rolled-back"]
 
@@ -21,6 +31,7 @@ class Report:
     near a limit and no longer is; `known`: the problem says nothing but what was told. Moments are
     CLOCK_MONOTONIC in nanoseconds; `corrected_ns` is 0 where nothing was corrected. `opens_at`
     alone is of the wall clock (CLOCK_REALTIME, seconds): when the window opens that it waits for.
+    `contest` is there while the resource is fought over, and once more when that is over.
     """
 
     resource: Resource
@@ -39,6 +50,25 @@ class Report:
     eased: str | None = None
     known: bool = False
     opens_at: int | None = None
+    contest: Contest | None = None
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether it is fought over, or left alone because of that."""
+        fought = self.contest is not None and self.contest.stands != "over"
+        return fought or self.result == "contested"
+
+    @property
+    def is_correction(self) -> bool:
+        """Whether it was corrected; in a contest that is counted, and not told each time."""
+        return self.result == "corrected" or (self.is_contested and self.corrected_ns > 0)
+
+    @property
+    def lasting(self) -> Result:
+        """The result that stays true after the moment of a correction."""
+        if self.result != "corrected":
+            return self.result
+        return "contested" if self.is_contested else "in-sync"
 
     @property
     def settled(self) -> bool:

@@ -104,7 +104,7 @@ def in_sync(facts: Facts) -> Iterator[Sample]:
 
 
 def by_kind(name: str) -> Samples:
-    """A counter of the account, from 0 on for each kind that is held."""
+    """A count of the account, from 0 on for each kind that is held."""
 
     def samples(facts: Facts) -> Iterator[Sample]:
         counts: Counter[str] = getattr(facts.account, name)

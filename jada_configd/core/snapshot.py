@@ -20,8 +20,7 @@ def snapshot(
         "resources": [
             {
                 "id": str(each),
-                # What stays true after the moment of a correction.
-                "result": "in-sync" if entry.report.result == "corrected" else entry.report.result,
+                "result": entry.report.lasting,
                 "since": entry.since,
                 "corrections": entry.corrections,
                 "problem": entry.report.problem,

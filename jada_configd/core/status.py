@@ -29,11 +29,13 @@ def state_of(report: Report) -> State:
     """What one resource makes of the host."""
     if report.degrades:
         return "degraded"
+    if report.is_contested:
+        return "contested"
     match report.result:
         case "in-sync" | "corrected" if report.settled:
             return "in-sync"
-        case "held" | "contested":
-            return report.result
+        case "held":
+            return "held"
         case "waiting" if report.again_ns is not None:
             return "correcting"
         case _:
@@ -146,13 +148,13 @@ class Board:
         if news and report.result != "in-sync":
             entry.is_untold = again
         news = news and not again and not (report.eased and entry.is_untold)
-        if report.result == "corrected":
+        if report.is_correction:
             entry.corrections += 1
             self.counters.corrections += 1
             news = True
         elif report.result == "failed" and news:
             self.counters.failures += 1
-        return news
+        return news or (report.contest is not None and report.contest.stands != "on")
 
     def reports(self) -> list[Report]:
         """The last report of every resource."""
@@ -173,11 +175,13 @@ class Board:
 
 
 def _say_the_same(one: Report, other: Report) -> bool:
-    """Whether two reports tell the same. A correction ended in sync: to find it so is no news."""
-    results = ["in-sync" if each.result == "corrected" else each.result for each in (one, other)]
-    if results[0] != results[1] or not _is_one_problem(one, other):
+    """Whether two reports tell the same. A correction ended in sync: to find it so is no news.
+
+    Nor is it what a contested field is just now.
+    """
+    if one.lasting != other.lasting or not _is_one_problem(one, other):
         return False
-    if results[0] == "in-sync":
+    if one.lasting in ("in-sync", "contested"):
         return True
     pairs = tuple(zip(one.drift.changes, other.drift.changes, strict=False))
     return len(one.drift.changes) == len(other.drift.changes) and all(

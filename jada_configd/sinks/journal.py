@@ -26,6 +26,7 @@ MESSAGE_IDS: Final[Mapping[str, str]] = {
     "policy-loaded": "f70b9c423dcd4eafa3cc59b0cbfc073b",
     "policy-rejected": "deb0d25bf41a4579ad461f5b106e83f9",
     "contested": "d10fa364af974d62b0bf7a0655d24fd1",
+    "uncontested": "25b6b2ea69914e7b9ee81527d163b514",
     "held": "561080aa36c440bd8a31c8189e8ef18e",
     "eased": "4f1575d6593c4f018deb9c00797fe954",
 }

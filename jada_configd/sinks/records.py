@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 
 from jada_configd.core.model import pointer
 from jada_configd.core.report import (
+    Contest,
     Event,
     PolicyLoaded,
     PolicyRejected,
@@ -57,6 +58,8 @@ class Records:
         changes = _changes(report)
         if report.eased:
             self._send("eased", f"{identity}: {report.eased}", NOTICE, fields)
+        if report.contest is not None:
+            self._contest(report.contest, identity, fields)
         match report.result:
             case "corrected":
                 took = seconds((report.corrected_ns - report.detected_ns) / 1e9)
@@ -73,6 +76,16 @@ class Records:
             case "waiting" if report.again_ns is None:
                 text = f"drift in {identity}{changes}: {escaped(report.problem or '')}"
                 self._send("drift", text, WARNING, fields)
+
+    def _contest(
+        self, contest: Contest, identity: str, fields: Mapping[str, str | Sequence[str]]
+    ) -> None:
+        """One record when it begins, one when it is over, and none in between."""
+        about = {**fields, "JADA_FIELD": [pointer(each) for each in contest.fields]}
+        if contest.stands == "begun":
+            self._send("contested", f"{identity} is contested: {contest.sentence}", WARNING, about)
+        elif contest.stands == "over":
+            self._send("uncontested", f"{identity}: {contest.sentence}", NOTICE, about)
 
     def _applied(self, event: ServiceApplied) -> None:
         took = seconds(event.seconds)
