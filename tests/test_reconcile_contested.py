@@ -164,6 +164,7 @@ def test_it_is_corrected_with_growing_gaps_and_what_is_corrected_is_counted() ->
     assert fought.account.contests == {"settings": 1}
     assert fought.account.contested == {"settings": 1}
     assert fought.account.drifts["settings"] == 11
+    assert len(fought.told) == 20  # and nothing of what it is between two of them
 
 
 def test_it_says_that_it_is_contested_whether_it_is_right_at_that_moment_or_not() -> None:
@@ -352,8 +353,11 @@ def test_a_lost_file_is_made_again_at_once_where_others_have_a_stake_in_it() -> 
             fought.host.write(HOME, wrong)
 
     fought.fight(10, again)
+    model = fought.loop.reconciler.contests._fights.of(SETTINGS)["model",]
+    before = model.corrections
     fought.host.unlink(HOME)
     fought.turn()
+    assert model.corrections == before + 1
     assert json.loads(fought.host.files[HOME].data)["permissions"] == {"defaultMode": "plan"}
 
 

@@ -1,6 +1,6 @@
 """What has happened, counted: each drift once, nothing ever less, no name that comes and goes."""
 
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +9,7 @@ from jada_configd.core.account import Account
 from jada_configd.core.histogram import Histogram
 from jada_configd.core.model import Change, Drift, Resource, ResourceId, Result
 from jada_configd.core.report import (
+    Contest,
     Event,
     PolicyLoaded,
     PolicyRejected,
@@ -77,6 +78,29 @@ def test_drifts_of_resources_that_are_held_no_more_are_forgotten() -> None:
     one.take(told("drifted", "/a"), 1)
     one.take(told("drifted", "/b"), 1)
     assert one.drifts == {"settings": 3}
+
+
+def contest(stands: Literal["begun", "on", "over"], *fields: str) -> Contest:
+    return Contest(stands, tuple((field,) for field in fields), "model is changed back")
+
+
+def test_a_contest_counts_once_and_its_fields_while_it_lasts() -> None:
+    begun = told("contested", corrected_ns=5, contest=contest("begun", "model"))
+    more = told("contested", contest=contest("begun", "model", "hooks"))
+    elsewhere = told("contested", "/b", contest=contest("on", "model"))
+    unread = told("failed", drift=Drift(), problem="no permission")
+    one = account(begun, more, elsewhere, unread)
+    assert (one.contests, one.contested) == ({"settings": 2}, {"settings": 3})
+    assert (one.corrections, one.drifts) == ({"settings": 1}, {"settings": 2})
+    one.hold({"settings:/a"})
+    assert one.contested == {"settings": 2}
+    one.take(told("in-sync", drift=Drift(), contest=contest("over", "model")), 1)
+    assert (one.contests, one.contested) == ({"settings": 2}, {})
+
+
+def test_what_is_observed_only_from_now_on_is_contested_no_more() -> None:
+    begun = told("contested", contest=contest("begun", "model"))
+    assert account(begun, told("reported")).contested == {}
 
 
 def test_jobs_count_by_unit_and_end() -> None:

@@ -77,7 +77,8 @@ def test_one_state_of_all_holds() -> None:
 
 
 def test_counters_are_there_before_anything_has_happened() -> None:
-    for name in ("drifts_total", "corrections_total", "correction_failures_total"):
+    counters = ("drifts_total", "corrections_total", "correction_failures_total", "contests_total")
+    for name in (*counters, "contested_fields"):
         assert values(name, facts()) == {("sysctl",): 0}
     applies = {("a.service", "done"): 0, ("a.service", "failed"): 0}
     assert values("service_applies_total", facts()) == applies

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jada_configd.core.model import ABSENT, Change, Drift, Json, Resource, ResourceId, Result
-from jada_configd.core.report import Report
+from jada_configd.core.report import Contest, Report
 from jada_configd.core.snapshot import quantiles, resource_plain
 from jada_configd.core.status import (
     Board,
@@ -49,6 +49,10 @@ STATES: list[tuple[Report, State]] = [
     (report("failed", degrades=True), "degraded"),
     (report("held"), "held"),
     (report("contested"), "contested"),
+    (report("corrected", contest=Contest("on", (), "")), "contested"),
+    (report("failed", contest=Contest("on", (), "")), "contested"),
+    (report("failed", degrades=True, contest=Contest("on", (), "")), "degraded"),
+    (report("in-sync", contest=Contest("over", (), "")), "in-sync"),
 ]
 
 
@@ -181,6 +185,14 @@ NEWS: list[tuple[Report, Report, bool]] = [
         True,
     ),
     (report("reported", FILE, MODEL), report("reported", FILE), True),
+    (report("contested", FILE, MODEL, problem="x"), report("contested", problem="x"), False),
+    (report("contested", problem="x"), report("contested", problem="y"), True),
+    (report("contested", problem="x"), report("contested", problem="x", corrected_ns=5), True),
+    (
+        report("failed", problem="full"),
+        report("failed", problem="full", contest=Contest("begun", (), "")),
+        True,
+    ),
     (lacks("process 7 (a) has nofile 1:2"), lacks("process 7 (b) has nofile 1:2"), False),
     (lacks("process 7 (a) has nofile 1:2"), lacks("process 8 (a) has nofile 1:2"), False),
     (lacks("process 7 (a) has nofile 1:2"), lacks("process 7 (a) has nofile 1:3"), True),
