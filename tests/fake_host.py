@@ -297,8 +297,8 @@ class FakeHost:
         unit.state_changed_ns = self.now_ns
         self._unit_changed(unit)
 
-    def stop(self, name: str, *, failed: bool = False) -> None:
-        """Stop a unit by hand, or let it fail."""
+    def stop(self, name: str, *, failed: bool = False, by_hand: bool = True) -> None:
+        """Stop a unit by hand, which is a job too, or let it fail."""
         unit = self.units[name]
         self._cancel_jobs(name)
         unit.active_state = "failed" if failed else "inactive"
@@ -307,6 +307,9 @@ class FakeHost:
         unit.process, unit.others = None, ()
         unit.state_changed_ns = self.now_ns
         self._unit_changed(unit)
+        if not failed and by_hand:
+            job = Job(self._number(), name, "restart", self.now_ns, Phase.STOPPING)
+            self.told.append(JobEnded(job, "done"))
 
     def crash(self, name: str) -> None:
         """The main process dies and `Restart=` starts another at once."""
@@ -368,7 +371,7 @@ class FakeHost:
         results = self.job_results.get(job.unit)
         del self.jobs[index]
         if job.phase is Phase.STOPPING:
-            self.stop(job.unit)
+            self.stop(job.unit, by_hand=False)
             self.jobs.insert(index, replace(job, phase=Phase.STARTING))
             return
         result = results.pop(0) if results else "done"

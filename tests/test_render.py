@@ -24,7 +24,7 @@ UNIT = UnitFact("jada-agent.service", "loaded", "active", main_pid=77)
 
 
 def plain(usage: Usage | None, unit: UnitFact = UNIT) -> dict[str, Any]:
-    standing = {"healthy": True}
+    standing = {"healthy": unit.active_state == "active"}
     return service_plain(unit, loaded=True, standing=standing, usage=usage, measured=AT)
 
 

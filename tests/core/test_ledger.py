@@ -222,7 +222,20 @@ def test_somebody_elses_process_pays_no_debt() -> None:
 def test_debts_add_up_to_the_latest_with_all_fields() -> None:
     ledger = owing(STALE_DEBT)
     ledger.owe(UNIT, Owed(stale=False, since_ns=CORRECTED + 5, fields=("/env", "/model")))
-    assert ledger.owed(UNIT) == Owed(stale=True, since_ns=CORRECTED + 5, fields=("/model", "/env"))
+    both = Owed(True, CORRECTED + 5, ("/model", "/env"), first_ns=STALE_DEBT.since_ns)
+    assert ledger.owed(UNIT) == both
+    ledger.owe(UNIT, Owed(stale=False, since_ns=CORRECTED + 9, fields=()))
+    assert ledger.owed(UNIT) == replace(both, since_ns=CORRECTED + 9)
+
+
+def test_what_was_given_up_is_asked_for_again_by_the_next_correction() -> None:
+    ledger = owing(STALE_DEBT)
+    ledger.skip(UNIT)
+    assert ledger.owed(UNIT) == replace(STALE_DEBT, skipped=True)
+    again = Ledger.of(ledger.debts("boot"), None, "boot")
+    assert again.owed(UNIT) == replace(STALE_DEBT, skipped=True)
+    ledger.owe(UNIT, STALE_DEBT)
+    assert ledger.owed(UNIT) == replace(STALE_DEBT, first_ns=STALE_DEBT.since_ns)
 
 
 def test_a_new_correction_asks_for_another_reload() -> None:

@@ -95,7 +95,7 @@ def settings_spec(path: str = HOME, **other: Any) -> SettingsSpec:  # noqa: ANN4
 
 
 def service_spec(unit: str = AGENT, **other: Any) -> ServiceSpec:  # noqa: ANN401 - of the spec
-    """`[service."UNIT"]`, which bears any pace: what that does is tested by itself."""
+    """`[service."UNIT"]`, at any pace, and with no way back: what these do is tested by itself."""
     spec = ServiceSpec(
         unit=unit,
         apply="reload-or-restart",
@@ -105,6 +105,7 @@ def service_spec(unit: str = AGENT, **other: Any) -> ServiceSpec:  # noqa: ANN40
         origin="policy.toml:20",
         gather=0.0,
         min_interval=0.0,
+        on_unhealthy="keep",
     )
     return replace(spec, **other)
 
