@@ -505,7 +505,7 @@ EXISTS = "org.freedesktop.systemd1.UnitExists"
 def ended(
     state: str, *, result: str = "success", ended: str = "", load: str = "loaded", job: bool = False
 ) -> UnitLook:
-    fact = UnitFact(NAME, load, state, result=result, ended=ended, job=job)
+    fact = UnitFact(NAME, load, state, "", result, "transient", ended=ended, job=job)
     return UnitLook(fact, NAME, int(job), "")
 
 
@@ -535,8 +535,8 @@ def test_a_probe_that_passes_is_told_by_the_end_of_its_job_and_taken_away(
         (ended("failed", result="timeout", ended="signal TERM"), "took longer than 10 s", "reset"),
         (ended("failed", result="signal", ended="signal KILL"), "signal KILL", "reset"),
         (ended("failed", result="resources"), "resources", "reset"),
-        (ended("inactive"), "its job was canceled", None),
-        (ended("inactive", load="not-found"), "its job was canceled", None),
+        (ended("inactive"), "its job ended as canceled", None),
+        (ended("inactive", load="not-found"), "its job ended as canceled", None),
         (ended("active"), "", "stop"),
     ],
 )
@@ -682,8 +682,20 @@ def test_one_that_still_runs_is_stopped_and_the_next_refused_for_now(
     systemd.start_probe(PROBE)
 
 
+def test_a_unit_of_somebody_else_that_has_the_name_is_left_alone(
+    systemd: Systemd, world: World
+) -> None:
+    theirs = UnitFact(NAME, "loaded", "active", unit_file_state="static")
+    world.units[NAME] = UnitLook(theirs, NAME, 0, "")
+    world.problems["first", "start_probe"] = Declined(EXISTS, "Unit asks.service was loaded.")
+    with pytest.raises(UnitRefused, match="was loaded"):
+        systemd.start_probe(PROBE)
+    assert world.calls.count(("first", "start_probe")) == 1
+    assert taken_away(world) == []
+
+
 def test_a_name_that_never_comes_free_is_refused_at_last(systemd: Systemd, world: World) -> None:
-    world.units[NAME] = ended("inactive")  # by a file of that name
+    world.units[NAME] = ended("inactive")
     world.problems["first", "start_probe"] = Declined(EXISTS, "Unit asks.service was loaded.")
     with pytest.raises(UnitRefused, match="was loaded"):
         systemd.start_probe(PROBE)

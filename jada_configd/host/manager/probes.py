@@ -133,10 +133,12 @@ class Probes:
                 return self._begin(probe)
             except Declined as error:
                 left = self._look(probe.name)
-                if left.load_state == "loaded":
+                is_ours = left.unit_file_state == "transient"  # and no file of somebody's
+                if is_ours:
                     self._take_away(probe.name, left.active_state)
-                stays = left.active_state not in ("active", "failed", "inactive")
-                if stays or not error.name.endswith(_EXISTS):
+                goes = is_ours and left.active_state in ("active", "failed", "inactive")
+                gone = left.load_state == "not-found"
+                if not error.name.endswith(_EXISTS) or not (goes or gone):
                     raise UnitRefused(str(error)) from error
             time.sleep(_MOMENT_SECONDS)
         try:
@@ -174,4 +176,4 @@ def _why_not(run: _Run, fact: UnitFact) -> str | None:
         return fact.ended or fact.result
     if fact.active_state != "inactive" or fact.job:
         return None
-    return f"its job was {run.result}" if run.result else _UNSEEN
+    return f"its job ended as {run.result}" if run.result else _UNSEEN
