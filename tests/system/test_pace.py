@@ -185,7 +185,9 @@ def test_what_changed_decides_how_it_is_taken_up(host: Host) -> None:
         entry = settings(model, {"effortLevel": effort})
         return policy(entry, service({"apply": apply, "when": "always"}))
 
-    agent = bring(host, reloads=True, switches={"AGENT_ON_HANGUP": "reload"})
+    content = GOOD.replace("dark", 'dark",\n    "effortLevel": "high')
+    switches = {"AGENT_ON_HANGUP": "reload"}
+    agent = bring(host, content=content, reloads=True, switches=switches)
     watch = Watch.begin(host, held(WANTED, "high"))
     reloads = agent.reloads
     pid = agent.pid
