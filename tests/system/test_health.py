@@ -49,8 +49,8 @@ def test_a_change_is_under_way_until_the_service_is_healthy_on_it(host: Host) ->
     began = time.monotonic()
     watch.reload(rules(NEW, health={"stable": "1500ms"}))
     watch.until(lambda: agent.model == NEW and agent.active == "active")
-    watch.until(lambda: watch.told()["state"] == "correcting", within=1)
-    assert watch.service()["healthy"] is None
+    watch.until(lambda: watch.service()["healthy"] is None, within=1)
+    assert watch.told()["state"] == "correcting"
     watch.settles_on(agent, NEW)
     took = (time.monotonic() - began) * 1000
     runs = watch.service()
