@@ -26,6 +26,8 @@ class Content:
     gid: int
     inode: int
     mtime_ns: int  # CLOCK_REALTIME, nanoseconds since the epoch
+    # Last change of content or name, as CLOCK_MONOTONIC by the clock as it is set now; 0: unknown.
+    changed_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

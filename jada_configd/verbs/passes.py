@@ -10,7 +10,7 @@ from typing import Final
 
 from jada_configd.assembly import assemble
 from jada_configd.core.model import ResourceId
-from jada_configd.core.report import Event, Reconciled, Report, ServiceApplied
+from jada_configd.core.report import Event, Reconciled, Report, ServiceApplied, Tried
 from jada_configd.core.snapshot import resource_plain
 from jada_configd.core.specs import Policy
 from jada_configd.core.status import overall
@@ -18,6 +18,8 @@ from jada_configd.core.wording import escaped
 from jada_configd.errors import Busy, HostError, PolicyError
 from jada_configd.host.directories import NEEDS_ROOT, Directories, directories
 from jada_configd.render import passed
+from jada_configd.sinks.journal import Journal
+from jada_configd.sinks.records import Records
 from jada_configd.verbs.output import complain, painter, print_json
 from jada_configd.verbs.sources import load
 
@@ -51,6 +53,7 @@ def apply(options: argparse.Namespace) -> int:
     where = directories(user=options.user, root=options.root, environ=os.environ)
     corrected: dict[ResourceId, Report] = {}
     jobs: list[ServiceApplied] = []
+    records = Records(Journal().send)
 
     def hear(event: Event) -> None:
         match event:
@@ -58,6 +61,8 @@ def apply(options: argparse.Namespace) -> int:
                 corrected.setdefault(report.resource.id, report)
             case ServiceApplied():
                 jobs.append(event)
+            case Tried():
+                records.handle(event)  # whoever made the pass, it is told as the daemon tells it
 
     try:
         where.check_root()
