@@ -40,12 +40,13 @@ class Hearing:
         holdings: Holdings,
         ended: Callable[[JobEnded, int], None],
         answered: Callable[[ProbeEnded, int], None],
+        missed: Callable[[], None],
         retries: str,
     ) -> None:
         """`ended` is told of each job that has ended, and when that was heard.
 
-        `answered` is told the same of probes. `retries` is the file by which an operator has
-        something tried again.
+        `answered` is told the same of probes, and `missed` that some may not have been heard.
+        `retries` is the file by which an operator has something tried again.
         """
         self._watcher = watcher
         self._systemd = systemd
@@ -53,6 +54,7 @@ class Hearing:
         self._holdings = holdings
         self._ended = ended
         self._answered = answered
+        self._missed = missed
         self._retries = retries
         self.told_to_retry = True  # at the start too: it may have been said while nobody listened
         self._manager_descriptor: int | None = None
@@ -137,7 +139,10 @@ class Hearing:
                     self._hint_unit(event.unit, now_ns)
                 case ProbeEnded():
                     self._answered(event, now_ns)
-                case UnitsReloaded() | ManagerLost():
+                case ManagerLost():
+                    self._missed()
+                    self._schedule.hint(self._holdings.asking_manager(), now_ns)
+                case UnitsReloaded():
                     self._schedule.hint(self._holdings.asking_manager(), now_ns)
 
     def _hint_unit(self, unit: str, now_ns: int) -> None:

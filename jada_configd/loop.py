@@ -86,11 +86,14 @@ class Loop:
             self._holdings,
             self._job_ended,
             self._probe_ended,
+            world.probation.missed,
             world.retries,
         )
         self.selector = self._hearing.selector
         self.jobs = Jobs(world.ledger, world.takeup, world.reconciler, world.probation)
         world.probation.at_work = self.jobs.of
+        if world.systemd is not None:
+            world.probation.hears = world.systemd.hears
         self._lock_trouble: str | None = None
         self._cleaned = False
         self._asked: set[ResourceId] = set()  # services that owe something since their last look

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Final
 
 from jada_configd.assembly import assemble
@@ -17,6 +17,7 @@ from jada_configd.core.status import overall
 from jada_configd.core.wording import escaped
 from jada_configd.errors import Busy, HostError, PolicyError
 from jada_configd.host.directories import NEEDS_ROOT, Directories, directories
+from jada_configd.loop import Loop
 from jada_configd.render import passed
 from jada_configd.sinks.journal import Journal
 from jada_configd.sinks.records import Records
@@ -75,14 +76,7 @@ def apply(options: argparse.Namespace) -> int:
         policy = assembly.advise(policy)
         loop = assembly.loop
         loop.enforce(policy, "operator")
-        end_ns = time.monotonic_ns() + APPLY_MOST_NS
-        loop.turn(0)
-        seen = 0
-        while loop.under_way() and time.monotonic_ns() < end_ns:
-            if len(corrected) > seen:
-                seen = len(corrected)
-                time.sleep(DAEMON_LOOKS)
-            loop.turn(end_ns)
+        _turn_until_done(loop, corrected)
     except (PolicyError, HostError, Busy) as error:
         return _failed(options, where, error)
     # Who is known to have read right values is not restarted by the next correction.
@@ -98,6 +92,18 @@ def apply(options: argparse.Namespace) -> int:
     step = _after_apply(options, reports) if status else None
     _tell(options, policy, reports, troubles, step)
     return status
+
+
+def _turn_until_done(loop: Loop, corrected: Sized) -> None:
+    """Until nothing is under way any more: jobs and trials included."""
+    end_ns = time.monotonic_ns() + APPLY_MOST_NS
+    loop.turn(0)
+    seen = 0
+    while loop.under_way() and time.monotonic_ns() < end_ns:
+        if len(corrected) > seen:
+            seen = len(corrected)
+            time.sleep(DAEMON_LOOKS)
+        loop.turn(end_ns)
 
 
 def _enforced(policy: Policy) -> Policy:
