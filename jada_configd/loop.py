@@ -80,14 +80,7 @@ class Loop:
         self._jobs_allowed = jobs_allowed
         self._holdings = Holdings(world.reader, world.scope)
         self._hearing = Hearing(
-            world.watcher,
-            world.systemd,
-            self.schedule,
-            self._holdings,
-            self._job_ended,
-            self._probe_ended,
-            world.probation.missed,
-            world.retries,
+            world.watcher, world.systemd, self.schedule, self._holdings, self, world.retries
         )
         self.selector = self._hearing.selector
         self.jobs = Jobs(world.ledger, world.takeup, world.reconciler, world.probation)
@@ -191,7 +184,8 @@ class Loop:
         self.board.counters.overflows = self._hearing.overflows
         return readable
 
-    def _job_ended(self, event: JobEnded, now_ns: int) -> None:
+    def job_ended(self, event: JobEnded, now_ns: int) -> None:
+        """What the unit owes may be settled by that."""
         applied = self.jobs.ended(event.job, event.result, now_ns)
         if applied is None:
             self._world.probation.interfered(event.unit)
@@ -199,10 +193,15 @@ class Loop:
         self.board.counters.service_applies += event.result == "done"
         self._tell(applied)
 
-    def _probe_ended(self, event: ProbeEnded, now_ns: int) -> None:
+    def probe_ended(self, event: ProbeEnded, now_ns: int) -> None:
+        """There may be news of how its unit does."""
         unit = self._world.probing.ended(event.name, event.why, now_ns)
         if unit is not None:
             self.schedule.hint((service_of(unit),), now_ns)
+
+    def missed(self) -> None:
+        """Somebody may have stopped what is on trial."""
+        self._world.probation.missed()
 
     def _watch_services(self, now_ns: int) -> None:
         """Ask what is to be asked, and take up what is held otherwise by what was found."""
