@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from jada_configd.core.actions import StartJob
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.overlay import overlaid
-from jada_configd.core.report import Event, Report, Tried
+from jada_configd.core.report import BreakerMoved, Event, Report, Tried
 from jada_configd.core.resources import Scope, resolve
 from jada_configd.core.seams import ProcessFact, UnitFact
 from jada_configd.core.specs import Policy
@@ -155,7 +155,7 @@ def assemble(
     takeup.rounds = probing.rounds
     verdicts = Verdicts(memory)
 
-    def tried(event: Tried) -> None:
+    def tried(event: Tried | BreakerMoved) -> None:
         loop.tried(event)
 
     probation = Probation(reader, ledger, takeup, probing, verdicts, tried)

@@ -222,7 +222,12 @@ def test_somebody_elses_process_pays_no_debt() -> None:
 def test_debts_add_up_to_the_latest_with_all_fields() -> None:
     ledger = owing(STALE_DEBT)
     ledger.owe(UNIT, Owed(stale=False, since_ns=CORRECTED + 5, fields=("/env", "/model")))
-    both = Owed(True, CORRECTED + 5, ("/model", "/env"), first_ns=STALE_DEBT.since_ns)
+    both = Owed(
+        stale=True,
+        since_ns=CORRECTED + 5,
+        fields=("/model", "/env"),
+        first_ns=STALE_DEBT.since_ns,
+    )
     assert ledger.owed(UNIT) == both
     ledger.owe(UNIT, Owed(stale=False, since_ns=CORRECTED + 9, fields=()))
     assert ledger.owed(UNIT) == replace(both, since_ns=CORRECTED + 9)
