@@ -17,6 +17,7 @@ from jada_configd.core.specs import FallbackSpec
 
 State: TypeAlias = Literal["closed", "open", "half-open"]
 
+BESIDE: Final = "; with the fallback's values: "  # parts the two whys of an open breaker
 _SECOND_NS: Final = 1_000_000_000
 _LAST_MOMENT: Final = 253_402_300_799.0  # the end of the year 9999, the last that has a date
 
@@ -142,7 +143,7 @@ class Breakers:
             return None
         why = breaker.why
         if breaker.beside is not None:
-            why = f"{why}; with the fallback's values: {breaker.beside}"
+            why = f"{why}{BESIDE}{breaker.beside}"
         return {
             "state": breaker.state,
             "failures": breaker.failures,
