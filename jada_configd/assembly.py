@@ -144,7 +144,12 @@ def assemble(
         seen=ledger.pay_off,
         course=lambda unit: probation.course(unit),  # noqa: PLW0108 - it is made below
     )
-    takeup = TakeUp(reader, ledger, lambda: memory.save_debts(ledger), memory.keep_before)
+
+    def save_debts() -> None:
+        if writes:
+            memory.save_debts(ledger)
+
+    takeup = TakeUp(reader, ledger, save_debts, memory.keep_before)
     questions = Commands(user=directories.user)
     probing = Probing(
         systemd if writes else None,
@@ -153,7 +158,7 @@ def assemble(
         lambda unit: ledger.owed(unit) is not None,
     )
     takeup.rounds = probing.rounds
-    verdicts = Verdicts(memory)
+    verdicts = Verdicts(memory, keeps=writes)
 
     def tried(event: Tried | BreakerMoved) -> None:
         loop.tried(event)
