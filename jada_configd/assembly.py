@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from jada_configd.core.actions import StartJob
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.overlay import overlaid
-from jada_configd.core.report import Event, Report, Tried
+from jada_configd.core.report import BreakerMoved, Event, Report, Tried
 from jada_configd.core.resources import Scope, resolve
 from jada_configd.core.seams import ProcessFact, UnitFact
 from jada_configd.core.specs import Policy
@@ -144,7 +144,12 @@ def assemble(
         seen=ledger.pay_off,
         course=lambda unit: probation.course(unit),  # noqa: PLW0108 - it is made below
     )
-    takeup = TakeUp(reader, ledger, lambda: memory.save_debts(ledger), memory.keep_before)
+
+    def save_debts() -> None:
+        if writes:
+            memory.save_debts(ledger)
+
+    takeup = TakeUp(reader, ledger, save_debts, memory.keep_before)
     questions = Commands(user=directories.user)
     probing = Probing(
         systemd if writes else None,
@@ -153,9 +158,9 @@ def assemble(
         lambda unit: ledger.owed(unit) is not None,
     )
     takeup.rounds = probing.rounds
-    verdicts = Verdicts(memory)
+    verdicts = Verdicts(memory, keeps=writes)
 
-    def tried(event: Tried) -> None:
+    def tried(event: Tried | BreakerMoved) -> None:
         loop.tried(event)
 
     probation = Probation(reader, ledger, takeup, probing, verdicts, tried)

@@ -14,7 +14,7 @@ from jada_configd.apply import Writer
 from jada_configd.core.breaker import Breakers
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, ResourceId
-from jada_configd.core.report import Event, Reconciled, Report, Tried
+from jada_configd.core.report import BreakerMoved, Event, Reconciled, Report, Tried
 from jada_configd.core.resources import Scope, service_of
 from jada_configd.core.schedule import Schedule
 from jada_configd.core.seams import Calendar, Reader
@@ -299,9 +299,9 @@ class Loop:
         if again_ns is not None:
             self.schedule.hint((service_of(unit),), again_ns, "retry")
 
-    def tried(self, event: Tried) -> None:
-        """It is known how a service does on a change."""
-        if event.outcome == "healthy":
+    def tried(self, event: Tried | BreakerMoved) -> None:
+        """It is known how a service does on a change, or its breaker has moved for that."""
+        if isinstance(event, Tried) and event.outcome == "healthy":
             self.board.healthy.setdefault(event.unit, kept()).append(event.seconds)
         self._tell(event)
 

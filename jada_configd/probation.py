@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from jada_configd.core.breaker import State, held_in_place
 from jada_configd.core.course import NOTHING, Before, Course
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.marks import Mark
 from jada_configd.core.model import Field, Resource
-from jada_configd.core.report import Outcome, Tried
+from jada_configd.core.report import BreakerMoved, Outcome, Tried
 from jada_configd.core.resources import services_of
 from jada_configd.core.seams import Reader, UnitFact
 from jada_configd.core.specs import ServiceSpec
@@ -63,10 +64,12 @@ class Probation:
         takeup: TakeUp,
         probing: Probing,
         verdicts: Verdicts,
-        tell: Callable[[Tried], None],
+        tell: Callable[[Tried | BreakerMoved], None],
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`verdicts` outlive restarts and reboots; `tell` hears how each trial has ended.
+        """`verdicts` outlive restarts and reboots.
+
+        `tell` hears how each trial has ended, and each move of a breaker.
 
         `now` is the wall clock (CLOCK_REALTIME, seconds), for people to read.
         """
@@ -96,7 +99,8 @@ class Probation:
         specs = self._takeup.services
         fallbacks = {unit: spec.fallback for unit, spec in specs.items() if spec.fallback}
         self._revision = revision
-        self._verdicts.breakers.hold(fallbacks, revision, now_ns, self._now())
+        for unit in self._verdicts.breakers.hold(fallbacks, revision, now_ns, self._now()):
+            self._tell(BreakerMoved(unit, "closed", "the policy has changed"))
         if self._verdicts.marks.keep_to(revision):
             self._verdicts.changed = True
             for unit in self._ledger.trials.units():
@@ -132,7 +136,7 @@ class Probation:
         course = replace(
             NOTHING,
             taken_back=mark.sentence() if mark else None,
-            in_place=_in_place(unit, breaker["why"]) if breaker and held else None,
+            in_place=held_in_place(unit, breaker["why"]) if breaker and held else None,
             busy=self._probing.busy(unit),
         )
         if spec is None or trial is None:
@@ -213,6 +217,7 @@ class Probation:
         for unit in self._verdicts.breakers.turn(now_ns, self._now()):
             self._half_open_ns[unit] = now_ns
             self._moved(unit)
+            self._tell(BreakerMoved(unit, "half-open", "its time has come"))
         self._save()
 
     def due_ns(self) -> int | None:
@@ -231,6 +236,8 @@ class Probation:
         self._verdicts.changed |= unmarked
         self._moved(unit)
         self._save()
+        if half_open:
+            self._tell(BreakerMoved(unit, "half-open", "an operator says so"))
         return True
 
     def look(self, unit: str, now_ns: int) -> int | None:
@@ -282,7 +289,7 @@ class Probation:
             return None
         if self._ledger.owed(spec.unit) is None:
             if not runs(fact):
-                self._over(trial)
+                self._over(trial, "it does not run")
                 return None
             return trial.begin(first_started_ns(fact) or now_ns, fact.restarts)
         if trial.sound is None:
@@ -316,7 +323,7 @@ class Probation:
             case Unhealthy():
                 self._unhealthy(spec, fact, trial, verdict.why, now_ns)
             case Over():
-                self._over(trial)
+                self._over(trial, verdict.why)
         return now_ns
 
     def _healthy(self, spec: ServiceSpec, trial: Trial, now_ns: int) -> None:
@@ -380,10 +387,11 @@ class Probation:
         self._tell(replace(told, well=well, beside=why))
         self.moved = True
 
-    def _over(self, trial: Trial) -> None:
+    def _over(self, trial: Trial, why: str) -> None:
         self._close(trial.unit)
         if trial.purpose == "way back":
-            self._tell(_tried(trial, "rolled-back", trial.why, trial.found_ns))
+            told = _tried(trial, "rolled-back", trial.why, trial.found_ns)
+            self._tell(replace(told, beside=why))
 
     def _close(self, unit: str) -> None:
         self._ledger.trials.close(unit)
@@ -473,6 +481,12 @@ class Probation:
             self._revive_ns[unit] = now_ns + REVIVED_AFTER_NS
         if state is not None:
             self._moved(unit)
+            self._tell(self._breaker_moved(unit, state, problem))
+
+    def _breaker_moved(self, unit: str, state: State, problem: str | None) -> BreakerMoved:
+        fallback = self._takeup.services[unit].fallback
+        retry = fallback.retry if fallback is not None and state == "open" else None
+        return BreakerMoved(unit, state, problem or "it is healthy on what the policy says", retry)
 
     def _moved(self, unit: str) -> None:
         """What is to be held is another now, or is to be tried again."""
@@ -482,10 +496,6 @@ class Probation:
     def _save(self) -> None:
         self._takeup.save()
         self._verdicts.save()
-
-
-def _in_place(unit: str, why: str) -> str:
-    return f"the fallback of {unit} is held in place of the policy's values: {why}"
 
 
 def _spared(back_to: tuple[Before, ...]) -> dict[str, frozenset[Field] | None]:

@@ -14,7 +14,7 @@ from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Resource, ResourceId
 from jada_configd.core.overlay import overlaid
 from jada_configd.core.probes import Question
-from jada_configd.core.report import Report, Tried
+from jada_configd.core.report import BreakerMoved, Report, Tried
 from jada_configd.core.resources import resolve, service_of
 from jada_configd.core.schedule import GAP_NS, Schedule
 from jada_configd.core.seams import Probe
@@ -85,7 +85,7 @@ class FakeLoop:
         self.keeps_known = True
         self.reports: dict[ResourceId, Report] = {}
         self.history: list[Report] = []
-        self.tried: list[Tried] = []
+        self.tried: list[Tried | BreakerMoved] = []
         self.boot()
 
     # ---- start and end
