@@ -29,6 +29,7 @@ from jada_configd.policy import bypass_warnings, login_warnings
 from jada_configd.probation import Probation
 from jada_configd.probing import Probing
 from jada_configd.reconcile import Reconciler
+from jada_configd.standings import Standings
 from jada_configd.takeup import TakeUp
 from jada_configd.verdicts import Verdicts
 
@@ -53,6 +54,7 @@ class Assembly:
     reconciler: Reconciler
     takeup: TakeUp
     probation: Probation
+    standings: Standings
     verdicts: Verdicts
     scope: Scope
     loop: Loop
@@ -150,10 +152,9 @@ def assemble(
             memory.save_debts(ledger)
 
     takeup = TakeUp(reader, ledger, save_debts, memory.keep_before)
-    questions = Commands(user=directories.user)
     probing = Probing(
         systemd if writes else None,
-        questions,
+        Commands(user=directories.user),
         lambda: reader.units,
         lambda unit: ledger.owed(unit) is not None,
     )
@@ -163,7 +164,8 @@ def assemble(
     def tried(event: Tried | BreakerMoved) -> None:
         loop.tried(event)
 
-    probation = Probation(reader, ledger, takeup, probing, verdicts, tried)
+    standings = Standings(ledger.trials, probing, verdicts, tried)
+    probation = Probation(reader, ledger, takeup, probing, verdicts, standings, tried)
     reconciler = Reconciler(
         reader, ledger, takeup, time.monotonic_ns, memory.keep, probation.sparing
     )
@@ -181,7 +183,6 @@ def assemble(
         takeup=takeup,
         reconciler=reconciler,
         probation=probation,
-        probing=probing,
         breakers=verdicts.breakers,
         scope=scope,
         calendar=TimeZones(),
@@ -201,6 +202,7 @@ def assemble(
         reconciler,
         takeup,
         probation,
+        standings,
         verdicts,
         scope,
         loop,

@@ -28,7 +28,6 @@ from jada_configd.host.manager.systemd import JobEnded, ProbeEnded, Systemd
 from jada_configd.jobs import Jobs
 from jada_configd.kinds import KINDS
 from jada_configd.probation import Probation
-from jada_configd.probing import Probing
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
 
@@ -54,7 +53,6 @@ class World:
     takeup: TakeUp
     reconciler: Reconciler
     probation: Probation
-    probing: Probing
     breakers: Breakers
     scope: Scope
     calendar: Calendar
@@ -169,9 +167,8 @@ class Loop:
 
         Returns the descriptors of others (signals, the policy's child) that became readable.
         """
-        for due_ns in (self._world.probing.due_ns(), self._world.probation.due_ns()):
-            if due_ns is not None and self._jobs_allowed:
-                until_ns = min(until_ns, due_ns)
+        if self._jobs_allowed:
+            until_ns = min(until_ns, self._world.probation.due_ns())
         readable = self._hearing.sleep(until_ns, self._not_before_ns)
         detected_ns = time.monotonic_ns()
         if self.schedule.next_opening() is not None:
@@ -195,7 +192,7 @@ class Loop:
 
     def probe_ended(self, event: ProbeEnded, now_ns: int) -> None:
         """There may be news of how its unit does."""
-        unit = self._world.probing.ended(event.name, event.why, now_ns)
+        unit = self._world.probation.answered(event.name, event.why, now_ns)
         if unit is not None:
             self.schedule.hint((service_of(unit),), now_ns)
 
@@ -212,10 +209,8 @@ class Loop:
             self._hearing.told_to_retry = False
             for unit in self._world.take_retries():
                 probation.retry(unit, now_ns)
-        probation.turn(now_ns)
-        self.schedule.hint(map(service_of, self._world.probing.turn(now_ns)), now_ns)
-        if probation.moved:
-            probation.moved = False
+        self.schedule.hint(map(service_of, probation.turn(now_ns)), now_ns)
+        if probation.take_moved():
             self._resolve()
             self.schedule.hint_all(now_ns, "retry")
 
