@@ -65,6 +65,8 @@ class Jobs:
         ours = self._jobs.pop(job, None)
         if ours is None:
             return None
+        if result == "canceled":
+            self._probation.interfered(ours.unit)
         if not self.of(ours.unit):
             self._reconciler.obstacles.at_work.discard(service_of(ours.unit))
         self._judge(ours, result, now_ns)

@@ -80,17 +80,13 @@ class Loop:
         self._jobs_allowed = jobs_allowed
         self._holdings = Holdings(world.reader, world.scope)
         self._hearing = Hearing(
-            world.watcher,
-            world.systemd,
-            self.schedule,
-            self._holdings,
-            self._job_ended,
-            self._probe_ended,
-            world.retries,
+            world.watcher, world.systemd, self.schedule, self._holdings, self, world.retries
         )
         self.selector = self._hearing.selector
         self.jobs = Jobs(world.ledger, world.takeup, world.reconciler, world.probation)
         world.probation.at_work = self.jobs.of
+        if world.systemd is not None:
+            world.probation.hears = world.systemd.hears
         self._lock_trouble: str | None = None
         self._cleaned = False
         self._asked: set[ResourceId] = set()  # services that owe something since their last look
@@ -188,7 +184,8 @@ class Loop:
         self.board.counters.overflows = self._hearing.overflows
         return readable
 
-    def _job_ended(self, event: JobEnded, now_ns: int) -> None:
+    def job_ended(self, event: JobEnded, now_ns: int) -> None:
+        """What the unit owes may be settled by that."""
         applied = self.jobs.ended(event.job, event.result, now_ns)
         if applied is None:
             self._world.probation.interfered(event.unit)
@@ -196,10 +193,15 @@ class Loop:
         self.board.counters.service_applies += event.result == "done"
         self._tell(applied)
 
-    def _probe_ended(self, event: ProbeEnded, now_ns: int) -> None:
+    def probe_ended(self, event: ProbeEnded, now_ns: int) -> None:
+        """There may be news of how its unit does."""
         unit = self._world.probing.ended(event.name, event.why, now_ns)
         if unit is not None:
             self.schedule.hint((service_of(unit),), now_ns)
+
+    def missed(self) -> None:
+        """Somebody may have stopped what is on trial."""
+        self._world.probation.missed()
 
     def _watch_services(self, now_ns: int) -> None:
         """Ask what is to be asked, and take up what is held otherwise by what was found."""

@@ -38,6 +38,7 @@ from jada_configd.probing import Probing
 from jada_configd.takeup import TakeUp
 from jada_configd.verdicts import Verdicts
 
+REVIVED_AFTER_NS: Final = 1_000_000_000  # by then its files have the fallback's values
 ASKED_AT_MOST_NS: Final = 30_000_000_000  # then a service is not known to have been healthy
 
 
@@ -82,8 +83,12 @@ class Probation:
         self._standing: dict[str, _Standing] = {}
         self._stopped: set[str] = set()  # units of which somebody else's job has ended lately
         self._half_open_ns: dict[str, int] = {}
+        self._revive_ns: dict[
+            str, int
+        ] = {}  # when a unit that has failed may start on its fallback
         self._resources: Mapping[str, Resource] = {}
         self.at_work: Callable[[str], bool] = lambda _: False
+        self.hears: Callable[[], bool] = lambda: True  # of jobs that are none of ours
         self.moved = False  # what is to be held is another than before
         self._revision = ""
 
@@ -136,8 +141,9 @@ class Probation:
         )
         if spec is None or trial is None:
             return replace(course, ailment=self._ailment(unit, standing))
-        if trial.purpose == "way back" and not trial.begun_ns:
-            return replace(course, goes_back=True, back_to=self._back_to(unit))
+        if trial.purpose != "change" and not trial.begun_ns:
+            back_to = self._back_to(unit) if trial.purpose == "way back" else ()
+            return replace(course, goes_back=True, back_to=back_to)
         if not trial.begun_ns:
             asks = trial.sound is None and spec.health.probes
             return replace(course, asks=asks, ailment=self._ailment(unit, standing))
@@ -169,7 +175,7 @@ class Probation:
         return [
             f"{trial.unit} is watched until it is known to be healthy"
             for trial in trials
-            if trial is not None and (trial.begun_ns or trial.purpose == "way back")
+            if trial is not None and (trial.begun_ns or trial.purpose != "change")
         ]
 
     def _ailment(self, unit: str, standing: _Standing) -> str | None:
@@ -202,9 +208,9 @@ class Probation:
         """A job of somebody else's on this unit has ended."""
         self._stopped.add(unit)
 
-    def answered(self, unit: str, now_ns: int) -> None:
-        """A round of its probes has ended."""
-        self.look(unit, now_ns)
+    def missed(self) -> None:
+        """What happened lately was not heard."""
+        self._stopped.update(self._ledger.trials.units())
 
     def turn(self, now_ns: int) -> None:
         """Breakers whose time has come."""
@@ -270,7 +276,8 @@ class Probation:
             last,
             now_ns,
             at_work=self.at_work(spec.unit),
-            stopped=spec.unit in self._stopped,
+            # What nobody told of may have been: no service is started that somebody has stopped.
+            stopped=spec.unit in self._stopped or not self.hears(),
         )
         return self._act_on(spec, fact, trial, verdict, now_ns)
 
@@ -278,7 +285,7 @@ class Probation:
         self, spec: ServiceSpec, fact: UnitFact, trial: Trial, now_ns: int
     ) -> Trial | None:
         """Before a job of ours: how it does as it is, or a start that was not ours."""
-        if trial.purpose == "way back":
+        if trial.purpose != "change":
             return None
         if self._ledger.owed(spec.unit) is None:
             if not runs(fact):
@@ -340,7 +347,9 @@ class Probation:
             return
         back_to = self._back_to(spec.unit)
         closed = self._verdicts.breakers.status(spec.unit)
-        tried_once = closed is not None and closed["state"] != "closed"
+        tried_once = trial.purpose == "fallback" or (
+            closed is not None and closed["state"] != "closed"
+        )
         if (
             spec.on_unhealthy == "keep"
             or tried_once
@@ -408,6 +417,9 @@ class Probation:
         if crashed and known:
             why = f"its main process ended with {fact.ended or 'exit status 0'}"
             self._result(spec.unit, why, now_ns)
+            standing.heard_ns = now_ns
+        if failed and spec.fallback is not None:
+            return self._fails(spec, fact, standing, now_ns)
         stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
         if not is_up(fact):
             return None
@@ -423,6 +435,26 @@ class Probation:
             if last.passed or last.failures:
                 self._result(spec.unit, "; ".join(last.failures) or None, now_ns)
         return None
+
+    def _fails(
+        self, spec: ServiceSpec, fact: UnitFact, standing: _Standing, now_ns: int
+    ) -> int | None:
+        """A unit that stays failed is found so each time, and is started once it may fall back."""
+        if self._verdicts.breakers.holds_fallback(spec.unit):
+            revive_ns = self._revive_ns.get(spec.unit)
+            if revive_ns is None or now_ns < revive_ns:
+                return revive_ns
+            del self._revive_ns[spec.unit]
+            self._ledger.trials.put(
+                Trial(spec.unit, "fallback", now_ns, stale=False, sound=False, why=fact.result)
+            )
+            return now_ns
+        due_ns = standing.heard_ns + int(spec.health.every * 1e9)
+        if now_ns >= due_ns:
+            standing.heard_ns = now_ns
+            self._result(spec.unit, f"it has failed ({fact.result})", now_ns)
+            return now_ns
+        return due_ns
 
     def _counts(self, unit: str, fact: UnitFact) -> bool:
         """Whether what runs is on the values that a half-open breaker has tried."""
@@ -445,6 +477,8 @@ class Probation:
 
     def _result(self, unit: str, problem: str | None, now_ns: int) -> None:
         state = self._verdicts.breakers.result(unit, problem, now_ns, self._now())
+        if state == "open":
+            self._revive_ns[unit] = now_ns + REVIVED_AFTER_NS
         if state is not None:
             self._moved(unit)
             self._tell(self._breaker_moved(unit, state, problem))

@@ -61,12 +61,14 @@ class Reconciler:
         self._begun: dict[ResourceId, Report] = {}  # to be told once it has ended
         self._seen_wrong: dict[ResourceId, int | None] = {}  # with when it had last been right
         self._untaken: dict[ResourceId, int] = {}
+        self._known: set[ResourceId] = set()  # that this process has seen to be right
 
     def hold(self, resources: frozenset[ResourceId]) -> None:
         """These are the resources from now on; what is remembered of others is forgotten."""
         for remembered in (self._begun, self._seen_wrong, self._untaken):
             for each in remembered.keys() - resources:
                 remembered.pop(each, None)
+        self._known &= resources
         self._looker.hold(resources)
         self.obstacles.hold(resources)
         self.contests.hold(resources, self._clock_ns())
@@ -308,6 +310,9 @@ class Reconciler:
         elif resource.id in self._seen_wrong and resource.mode == "enforce":
             right_ns = self._seen_wrong[resource.id]
             self._takeup.corrected(resource, Drift(), right_ns, look.at_ns, by_us=False)
+        elif resource.id not in self._known and resource.mode == "enforce":
+            self._takeup.found_right(resource, look.right_ns, look.at_ns, look.observed.file)
+        self._known.add(resource.id)
         look_by_ns = self._knows_right(look)
         if begun is not None:
             report = replace(begun, corrected_ns=look.at_ns, cause=look.cause)

@@ -14,9 +14,9 @@ from jada_configd.core.course import Before
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Drift, Resource, ResourceId, pointer
 from jada_configd.core.resources import services_of
-from jada_configd.core.seams import Content, Owed, Reader, UnitFact
+from jada_configd.core.seams import Content, Missing, Owed, Reader, UnitFact
 from jada_configd.core.specs import DropIn, ProcessLimits, ServiceSpec, SettingsSpec
-from jada_configd.core.staleness import debt_of
+from jada_configd.core.staleness import debt_of, has_read, is_stale
 from jada_configd.core.trial import Round, Trial, identity, is_sound
 from jada_configd.core.trials import values_before
 from jada_configd.errors import HostError
@@ -106,6 +106,27 @@ class TakeUp:
         self._ledger.end(str(resource.id))
         if isinstance(resource.spec, SettingsSpec):
             self.forget_before(resource)
+        self.save()
+
+    def found_right(
+        self, resource: Resource, right_ns: int | None, at_ns: int, file: Content | Missing | None
+    ) -> None:
+        """It is right as it is first looked at, and was at `right_ns` (None: who knows).
+
+        Nobody looked in between. Who started then has read what stands there now only where it has
+        not been touched since; what else was read cannot be known, and counts as stale.
+        """
+        if not isinstance(resource.spec, SettingsSpec) or right_ns is None:
+            return
+        changed_ns = file.changed_ns if isinstance(file, Content) else 0
+        for unit in services_of(resource):
+            spec, fact = self.services.get(unit), self._unit(unit)
+            if spec is None or fact is None or not is_stale(fact, right_ns, at_ns):
+                continue
+            if has_read(fact, changed_ns) or self._ledger.owed(unit) is not None:
+                continue
+            debt = Owed(stale=True, since_ns=at_ns, fields=())
+            self._ask(unit, debt, self._trial(spec, fact, debt, right_ns, at_ns))
         self.save()
 
     def forget_before(self, resource: Resource) -> None:

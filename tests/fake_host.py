@@ -407,6 +407,7 @@ class FakeHost:
             entry.gid,
             entry.inode,
             entry.mtime_ns,
+            entry.mtime_ns,
         )
 
     def glob(self, pattern: str) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ GOOD = b'{"model": "sonnet"}'
 BAD = b'{"model": "haiku"}'
 STEP_NS = 100 * MILLISECOND_NS
 SENTENCE = (
-    '/model is changed back again and again, 11 times within 1.1 s, to "haiku" each time; '
+    '/model is changed back again and again, 11 times within 1.0 s, to "haiku" each time; '
     "it is corrected with growing gaps, up to 1 m, and services are left alone"
 )
 HELD = policy((settings_spec(services=(AGENT,)),), (service_spec(when="always"),))

@@ -26,6 +26,8 @@ class Content:
     gid: int
     inode: int
     mtime_ns: int  # CLOCK_REALTIME, nanoseconds since the epoch
+    # Last change of content or name, as CLOCK_MONOTONIC by the clock as it is set now; 0: unknown.
+    changed_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class UnitFact:
     command: tuple[str, ...] = ()  # argv of the first ExecStart=
     control_group: str = ""
     limits: Mapping[str, LimitPair] | None = None
+    once: bool = False  # Type=oneshot: it is done when its command has ended well
     restarts: int = 0  # NRestarts: by Restart=, since somebody last started it
     ended: str = ""  # how its last main process ended: "exit status 3", "signal SEGV"; "": well
     start_burst: int = 0  # StartLimitBurst; 0: as many starts as anybody likes

@@ -13,6 +13,7 @@ from jada_configd.core.specs import ServiceSpec
 # two processors, and a service that reads its file some microseconds after. A process that started
 # this close to either end counts as stale.
 SLACK_NS = 1_000_000
+TICK_NS = 20_000_000  # a jiffy is 10 ms at most (CONFIG_HZ, current_time() in fs/inode.c)
 
 _AT_REST = frozenset({"inactive", "failed"})
 NEVER_YET = 1 << 63  # later than any moment
@@ -59,6 +60,14 @@ def is_stale(fact: UnitFact, right_ns: int | None, corrected_ns: int) -> bool:
     if not runs(fact) or first_ns > corrected_ns + SLACK_NS:
         return False
     return right_ns is None or not first_ns or last_began_ns(fact) >= right_ns - SLACK_NS
+
+
+def has_read(fact: UnitFact, changed_ns: int) -> bool:
+    """Whether all that runs of a unit started after a file came to stand as it does.
+
+    0: that cannot be told. The kernel stamps a change by a clock that ticks seldom.
+    """
+    return bool(changed_ns) and changed_ns + TICK_NS < first_started_ns(fact)
 
 
 def debt_of(

@@ -33,7 +33,7 @@ def main() -> None:
     exhausted = json.dumps({"exhausted": MEMORY >> 20}).encode("ascii")
     try:
         answer = json.dumps(_answer()).encode("ascii")
-    except MemoryError:
+    except (MemoryError, SystemError):  # some parts of C say the second where they lack memory
         answer = exhausted
     sys.stdout.buffer.write(answer)
     sys.stdout.buffer.flush()

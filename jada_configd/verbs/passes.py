@@ -5,7 +5,7 @@ import dataclasses
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from contextlib import closing
 from typing import Final
 
@@ -25,6 +25,7 @@ from jada_configd.core.status import overall
 from jada_configd.core.wording import escaped
 from jada_configd.errors import Busy, HostError, PolicyError
 from jada_configd.host.directories import NEEDS_ROOT, Directories, directories
+from jada_configd.loop import Loop
 from jada_configd.render import passed
 from jada_configd.sinks.journal import Journal
 from jada_configd.sinks.records import Records
@@ -50,6 +51,8 @@ def check(options: argparse.Namespace) -> int:
     except (PolicyError, HostError) as error:
         return _failed(options, where, error)
     status = _status(reports, troubles)
+    if status == FAILURE and not troubles and not any(each.result == "failed" for each in reports):
+        status = DRIFT  # what was taken back is none of what keeps us from looking
     _tell(options, policy, reports, troubles, _after_check(options, reports))
     return status
 
@@ -92,14 +95,7 @@ def _apply(options: argparse.Namespace, heard: _Heard) -> int:
         policy = assembly.advise(policy)
         loop = assembly.loop
         loop.enforce(policy, "operator")
-        end_ns = time.monotonic_ns() + APPLY_MOST_NS
-        loop.turn(0)
-        seen = 0
-        while loop.under_way() and time.monotonic_ns() < end_ns:
-            if len(heard.corrected) > seen:
-                seen = len(heard.corrected)
-                time.sleep(DAEMON_LOOKS)
-            loop.turn(end_ns)
+        _turn_until_done(loop, heard.corrected)
     except (PolicyError, HostError, Busy) as error:
         return _failed(options, where, error)
     # Who is known to have read right values is not restarted by the next correction.
@@ -115,6 +111,18 @@ def _apply(options: argparse.Namespace, heard: _Heard) -> int:
     step = _after_apply(options, reports) if status else None
     _tell(options, policy, reports, troubles, step)
     return status
+
+
+def _turn_until_done(loop: Loop, corrected: Sized) -> None:
+    """Until nothing is under way any more: jobs and trials included."""
+    end_ns = time.monotonic_ns() + APPLY_MOST_NS
+    loop.turn(0)
+    seen = 0
+    while loop.under_way() and time.monotonic_ns() < end_ns:
+        if len(corrected) > seen:
+            seen = len(corrected)
+            time.sleep(DAEMON_LOOKS)
+        loop.turn(end_ns)
 
 
 def _enforced(policy: Policy) -> Policy:

@@ -23,7 +23,9 @@ from jeepney import (
 )
 
 SYSTEMD = ":1.1"
+LOGIND = ":1.3"
 CLIENT = ":1.7"
+OWNERS = {"org.freedesktop.systemd1": SYSTEMD, "org.freedesktop.login1": LOGIND}
 MANAGER = DBusAddress("/org/freedesktop/systemd1", interface="org.freedesktop.systemd1.Manager")
 UNKNOWN = "org.freedesktop.DBus.Error.InvalidArgs"
 
@@ -40,7 +42,7 @@ class FakeBus:
         self.units: dict[str, dict[str, tuple[str, Any]]] = {}
         self.answers: dict[str, Answer] = {
             "Hello": lambda call: new_method_return(call, "s", (CLIENT,)),
-            "GetNameOwner": lambda call: new_method_return(call, "s", (SYSTEMD,)),
+            "GetNameOwner": lambda call: new_method_return(call, "s", (OWNERS[call.body[0]],)),
             "GetConnectionUnixProcessID": lambda call: new_method_return(call, "u", (1,)),
             "AddMatch": new_method_return,
             "RemoveMatch": new_method_return,
@@ -159,5 +161,5 @@ class FakeBus:
         self.calls.append((member, call.body))
         answer = self.answers.get(member, lambda _: None)(call)
         if answer is not None:
-            to_bus = call.header.fields[HeaderFields.destination] == "org.freedesktop.DBus"
-            self.send(answer, "org.freedesktop.DBus" if to_bus else SYSTEMD)
+            asked = call.header.fields[HeaderFields.destination]
+            self.send(answer, asked if asked in ("org.freedesktop.DBus", LOGIND) else SYSTEMD)

@@ -19,6 +19,7 @@ from jada_configd.host.manager.systemd import (
     Event,
     JobEnded,
     ManagerLost,
+    ProbeEnded,
     Systemd,
     UnitChanged,
     UnitsReloaded,
@@ -492,3 +493,273 @@ def test_a_job_whose_unit_cannot_be_looked_at_harms_nobody(systemd: Systemd, wor
     assert systemd.events() == [ManagerLost()]
     assert problem_of(lambda: systemd.unit(A)).startswith("nobody tells of units")
     assert systemd.events() == []
+
+
+# ---- probes
+
+NAME = "asks.service"
+PROBE = Probe(NAME, A, ("/bin/true",), 10.0)
+EXISTS = "org.freedesktop.systemd1.UnitExists"
+
+
+def ended(
+    state: str, *, result: str = "success", ended: str = "", load: str = "loaded", job: bool = False
+) -> UnitLook:
+    fact = UnitFact(NAME, load, state, "", result, "transient", ended=ended, job=job)
+    return UnitLook(fact, NAME, int(job), "")
+
+
+def taken_away(world: World) -> list[str]:
+    return [call for _, call in world.calls if call.startswith(("stop ", "reset "))]
+
+
+def test_a_probe_that_passes_is_told_by_the_end_of_its_job_and_taken_away(
+    systemd: Systemd, world: World
+) -> None:
+    job = systemd.start_probe(PROBE)
+    assert world.route.probes == {NAME}
+    assert systemd.events() == []
+    world.route.tell(JobEnded(NAME, job, "done"))
+    assert systemd.events() == [ProbeEnded(NAME, passed=True, why="")]
+    assert ("first", "look") not in world.calls
+    assert taken_away(world) == [f"stop {NAME}"]
+    world.route.tell(JobEnded(NAME, job_path(10), "done"))  # of the stop
+    assert systemd.events() == []
+    assert systemd.poll_due() is None
+
+
+@pytest.mark.parametrize(
+    ("look", "why", "gone"),
+    [
+        (ended("failed", result="exit-code", ended="exit status 3"), "exit status 3", "reset"),
+        (ended("failed", result="timeout", ended="signal TERM"), "took longer than 10 s", "reset"),
+        (ended("failed", result="signal", ended="signal KILL"), "signal KILL", "reset"),
+        (ended("failed", result="resources"), "resources", "reset"),
+        (ended("inactive"), "its job ended as canceled", None),
+        (ended("inactive", load="not-found"), "its job ended as canceled", None),
+        (ended("active"), "", "stop"),
+    ],
+)
+def test_how_a_probe_ended_is_found_by_a_look(
+    systemd: Systemd, world: World, look: UnitLook, why: str, gone: str | None
+) -> None:
+    job = systemd.start_probe(PROBE)
+    world.units[NAME] = look
+    world.route.tell(JobEnded(NAME, job, "canceled"))
+    assert systemd.events() == [ProbeEnded(NAME, passed=not why, why=why)]
+    assert taken_away(world) == ([f"{gone} {NAME}"] if gone else [])
+
+
+@pytest.mark.parametrize("look", [ended("deactivating"), ended("inactive", job=True)])
+def test_a_probe_whose_job_is_over_before_it_is_runs_on(
+    systemd: Systemd, world: World, look: UnitLook
+) -> None:
+    job = systemd.start_probe(PROBE)
+    world.units[NAME] = look
+    world.route.tell(JobEnded(NAME, job, "canceled"))
+    assert systemd.events() == []
+    with pytest.raises(UnitRefused, match=r"^asks\.service has not ended yet$"):
+        systemd.start_probe(PROBE)
+    world.units[NAME] = ended("failed", result="signal", ended="signal TERM")
+    world.route.tell(JobEnded(NAME, job_path(10), "done"))
+    assert systemd.events() == [ProbeEnded(NAME, passed=False, why="signal TERM")]
+    systemd.start_probe(PROBE)
+
+
+def test_the_end_of_a_probe_that_is_lost_is_found_once_its_time_is_over(
+    systemd: Systemd, world: World
+) -> None:
+    systemd.start_probe(PROBE)
+    world.units[NAME] = ended("active")
+    world.later(12)
+    assert systemd.events() == []
+    world.later(1.5)
+    assert systemd.events() == [ProbeEnded(NAME, passed=True, why="")]
+
+
+def test_a_route_that_tells_nothing_is_polled_for_the_end_of_a_probe(
+    systemd: Systemd, world: World
+) -> None:
+    world.problems = {("first", "open"): Gone("no bus"), ("second", "open"): Gone("no socket")}
+    systemd.start_probe(PROBE)
+    world.units[NAME] = ended("activating")
+    for _ in range(40):
+        world.later(0.1)
+        assert systemd.events() == []
+    assert 3 <= world.calls.count(("third", "look")) <= 8, "with growing gaps"
+    world.units[NAME] = ended("active")
+    world.later(2.1)
+    assert systemd.events() == [ProbeEnded(NAME, passed=True, why="")]
+
+
+@pytest.mark.parametrize(
+    ("look", "why"),
+    [
+        (ended("active"), ""),
+        (ended("failed", result="exit-code", ended="exit status 1"), "exit status 1"),
+        (ended("inactive", load="not-found"), "nobody saw how it ended"),
+    ],
+)
+def test_a_probe_outlives_the_route_that_it_was_started_by(
+    systemd: Systemd, world: World, look: UnitLook, why: str
+) -> None:
+    systemd.start_probe(PROBE)
+    world.problems["first", ""] = Gone("closed")
+    assert systemd.events() == [ManagerLost()]
+    world.units[NAME] = look
+    world.later(2.5)
+    assert systemd.events() == [ProbeEnded(NAME, passed=not why, why=why)]
+    (route,) = (each for each in world.routes if each.open)
+    assert route.name == "second"
+    assert route.probes == {NAME}, "the next route tells of it too"
+
+
+def test_a_probe_that_nobody_can_look_at_is_looked_at_later(systemd: Systemd, world: World) -> None:
+    job = systemd.start_probe(PROBE)
+    world.units[NAME] = ended("failed", result="exit-code", ended="exit status 1")
+    world.route.tell(JobEnded(NAME, job, "failed"))
+    world.problems = {("first", "look"): Gone("closed")}
+    for name in ("second", "third"):
+        world.problems[name, "open"] = Gone("no")
+    assert systemd.events() == [ManagerLost()]
+    world.problems.clear()
+    world.later(2.5)
+    assert systemd.events() == [ProbeEnded(NAME, passed=False, why="exit status 1")]
+
+
+def test_a_probe_that_is_no_longer_wanted_ends_and_is_not_told(
+    systemd: Systemd, world: World
+) -> None:
+    job = systemd.start_probe(PROBE)
+    systemd.stop_probe(NAME)
+    assert taken_away(world) == [f"stop {NAME}"]
+    world.units[NAME] = ended("failed", result="signal", ended="signal TERM")
+    world.route.tell(JobEnded(NAME, job, "canceled"))
+    assert systemd.events() == []
+    assert taken_away(world) == [f"stop {NAME}", f"reset {NAME}"]
+    assert systemd.poll_due() is None
+    systemd.stop_probe(NAME)
+    assert len(taken_away(world)) == 2
+
+
+def test_to_stop_a_probe_raises_nothing(systemd: Systemd, world: World) -> None:
+    systemd.start_probe(PROBE)
+    for name in ("first", "second", "third"):
+        world.problems[name, ""] = Gone("closed")
+        world.problems[name, "open"] = Gone("no")
+    systemd.stop_probe(NAME)
+    systemd.stop_probe("b.service")
+
+
+def test_what_is_left_over_of_a_probe_goes_before_the_next(systemd: Systemd, world: World) -> None:
+    refusals = [Declined(EXISTS, "Unit asks.service was already loaded.")] * 2
+    world.units[NAME] = ended("failed", result="exit-code", ended="exit status 1")
+
+    class Refusing(FakeRoute):
+        def start_probe(self, probe: Probe, seconds: float) -> str:
+            if refusals:
+                raise refusals.pop()
+            return super().start_probe(probe, seconds)
+
+    systemd.unit(A)
+    world.route.__class__ = Refusing
+    job = systemd.start_probe(PROBE)
+    assert taken_away(world) == [f"reset {NAME}"] * 2
+    world.route.tell(JobEnded(NAME, job, "done"))
+    assert systemd.events() == [ProbeEnded(NAME, passed=True, why="")]
+
+
+def test_one_that_still_runs_is_stopped_and_the_next_refused_for_now(
+    systemd: Systemd, world: World
+) -> None:
+    world.units[NAME] = ended("activating")
+    world.problems["first", "start_probe"] = Declined(EXISTS, "Unit asks.service was loaded.")
+    with pytest.raises(UnitRefused, match=r"^Unit asks\.service was loaded\.$"):
+        systemd.start_probe(PROBE)
+    assert taken_away(world) == [f"stop {NAME}"]
+    assert world.calls.count(("first", "start_probe")) == 1
+    world.problems.clear()
+    systemd.start_probe(PROBE)
+
+
+def test_a_unit_of_somebody_else_that_has_the_name_is_left_alone(
+    systemd: Systemd, world: World
+) -> None:
+    theirs = UnitFact(NAME, "loaded", "active", unit_file_state="static")
+    world.units[NAME] = UnitLook(theirs, NAME, 0, "")
+    world.problems["first", "start_probe"] = Declined(EXISTS, "Unit asks.service was loaded.")
+    with pytest.raises(UnitRefused, match="was loaded"):
+        systemd.start_probe(PROBE)
+    assert world.calls.count(("first", "start_probe")) == 1
+    assert taken_away(world) == []
+
+
+def test_a_name_that_never_comes_free_is_refused_at_last(systemd: Systemd, world: World) -> None:
+    world.units[NAME] = ended("inactive")
+    world.problems["first", "start_probe"] = Declined(EXISTS, "Unit asks.service was loaded.")
+    with pytest.raises(UnitRefused, match="was loaded"):
+        systemd.start_probe(PROBE)
+    assert 1 < world.calls.count(("first", "start_probe")) < 10
+
+
+def test_another_refusal_is_told_in_systemds_words(systemd: Systemd, world: World) -> None:
+    world.units[NAME] = ended("inactive", load="not-found")
+    world.problems["first", "start_probe"] = Declined("a.Destructive", "Transaction is destructive")
+    with pytest.raises(UnitRefused, match=r"^Transaction is destructive$"):
+        systemd.start_probe(PROBE)
+    assert world.calls.count(("first", "start_probe")) == 1
+    assert systemd.poll_due() is None
+
+
+def test_a_probe_is_not_asked_for_twice(systemd: Systemd, world: World) -> None:
+    world.problems["first", "start_probe"] = Gone("closed")
+    assert problem_of(lambda: systemd.start_probe(PROBE)) == "first was lost: closed"
+    assert [call for call in world.calls if call[1] == "start_probe"] == [("first", "start_probe")]
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("asks", A), ("asks.socket", A), ("a b.service", A), (NAME, "a"), ("", "")]
+)
+def test_a_probe_takes_names_of_units(systemd: Systemd, world: World, name: str, unit: str) -> None:
+    with pytest.raises(UnitRefused, match="takes names of units"):
+        systemd.start_probe(replace(PROBE, name=name, unit=unit))
+    assert world.calls == []
+
+
+def test_a_probe_that_could_not_be_listened_for_is_listened_for_the_next_time(
+    systemd: Systemd, world: World
+) -> None:
+    systemd.unit(A)
+    world.route.reads_units = True
+    world.problems["first", "follow"] = Silent("no answer")
+    assert "has not answered" in problem_of(lambda: systemd.start_probe(PROBE))
+    world.problems.clear()
+    world.later(31)
+    systemd.start_probe(PROBE)
+    assert world.route.probes == {NAME}
+
+
+def test_to_follow_others_forgets_names_of_probes_but_not_of_those_that_run(
+    systemd: Systemd, world: World
+) -> None:
+    other = replace(PROBE, name="other.service")
+    job = systemd.start_probe(PROBE)
+    world.route.tell(JobEnded(NAME, job, "done"))
+    systemd.start_probe(other)
+    systemd.events()
+    assert world.route.probes == {NAME, "other.service"}
+    systemd.follow([A])
+    assert world.route.probes == {"other.service"}
+    systemd.start_probe(PROBE)
+    assert world.route.probes == {NAME, "other.service"}
+
+
+# ---- inhibitors
+
+
+def test_inhibitors_are_those_that_the_route_tells(systemd: Systemd, world: World) -> None:
+    assert systemd.inhibitors() == (Inhibitor(7, "backup", "running"),)
+    for name in ("first", "second", "third"):
+        world.problems[name, ""] = Gone("closed")
+        world.problems[name, "open"] = Gone("no")
+    assert systemd.inhibitors() == ()

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from jeepney import DBusAddress, Message, new_error, new_method_return, new_signal
 
+from jada_configd.core.seams import Inhibitor, Probe
+from jada_configd.errors import UnitRefused
 from jada_configd.host.manager.routes import (
     Declined,
     Event,
@@ -17,7 +19,7 @@ from jada_configd.host.manager.routes import (
 )
 from jada_configd.host.manager.systemd_bus import SystemdBus
 from jada_configd.host.manager.unit_facts import ManagerFact, unit_path
-from tests.host.fake_bus import CLIENT, MANAGER, FakeBus
+from tests.host.fake_bus import CLIENT, LOGIND, MANAGER, FakeBus
 
 A = "a.service"
 MESSAGE_BUS = DBusAddress("/org/freedesktop/DBus", interface="org.freedesktop.DBus")
@@ -256,6 +258,119 @@ def test_no_job_starts_what_does_not_run(
     assert fake.calls[-1] == (method, (A, "replace"))
 
 
+# ---- probes
+
+NAME = "asks.service"
+PROBE = Probe(NAME, A, ("/bin/check", "$x"), 2.5)
+
+
+def test_a_probe_is_a_transient_unit_that_runs_as_its_unit_does(
+    route: SystemdBus, fake: FakeBus
+) -> None:
+    fake.units["a_2eservice"] = {"LoadState": ("s", "loaded"), "User": ("s", "ubuntu")}
+    fake.answers["StartTransientUnit"] = lambda call: new_method_return(call, "o", ("/job/7",))
+    assert route.start_probe(PROBE, 5) == "/job/7"
+    member, (name, mode, properties, others) = fake.calls[-1]
+    assert (member, name, mode, others) == ("StartTransientUnit", NAME, "fail", [])
+    given = dict(properties)
+    assert given["User"] == ("s", "ubuntu")
+    assert given["TimeoutStartUSec"] == ("t", 2_500_000)
+    assert given["ExecStart"] == ("a(sasb)", [("/bin/check", ["/bin/check", "$$x"], False)])
+
+
+def test_a_probe_of_a_unit_that_is_not_loaded_is_refused_and_not_started(
+    route: SystemdBus, fake: FakeBus
+) -> None:
+    fake.units["a_2eservice"] = {"LoadState": ("s", "not-found")}
+    with pytest.raises(UnitRefused, match=r"^Unit a\.service is not loaded\.$"):
+        route.start_probe(PROBE, 5)
+    assert fake.calls[-1][0] == "GetAll"
+
+
+def test_of_a_probe_the_end_of_its_job_is_told_and_nothing_else(
+    route: SystemdBus, fake: FakeBus
+) -> None:
+    fake.calls.clear()
+    route.follow({A: A}, {NAME}, 5)
+    fake.changed(unit_path(NAME))
+    fake.job_removed("/job/7", NAME, "failed")
+    assert heard(route, fake) == [JobEnded(NAME, "/job/7", "failed")]
+    assert sorted(rule.partition("member=")[2] for rule in rules(fake)) == [
+        "'JobRemoved',arg2='a.service'",
+        "'JobRemoved',arg2='asks.service'",
+        "'PropertiesChanged',path='/org/freedesktop/systemd1/unit/a_2eservice'",
+    ]
+
+
+def test_many_probes_take_few_rules(route: SystemdBus, fake: FakeBus) -> None:
+    fake.calls.clear()
+    route.follow({}, [f"{number}.service" for number in range(401)], 5)
+    fake.job_removed("/job/7", "400.service", "done")
+    assert heard(route, fake) == [JobEnded("400.service", "/job/7", "done")]
+    assert len(rules(fake)) == 2
+
+
+def test_what_is_stopped_or_reset_is_not_waited_for_and_may_be_gone(
+    route: SystemdBus, fake: FakeBus
+) -> None:
+    for member in ("StopUnit", "ResetFailedUnit"):
+        fake.answers[member] = lambda call: new_error(call, "a.b", "s", ("Not loaded.",))
+    route.stop(NAME, 5)
+    route.reset(NAME, 5)
+    assert heard(route, fake) == []
+    assert fake.calls[-3:-1] == [("StopUnit", (NAME, "replace")), ("ResetFailedUnit", (NAME,))]
+
+
+# ---- inhibitors
+
+HELD = [
+    ("shutdown:idle", "backup", "it copies", "block", 0, 71),
+    ("sleep:shutdown", "apt", "it installs", "block", 1000, 72),
+    ("shutdown", "NetworkManager", "it turns off", "delay", 0, 73),
+    ("sleep", "player", "it plays", "block", 1000, 74),
+]
+
+
+def test_who_blocks_a_shutdown_is_asked_of_logind(route: SystemdBus, fake: FakeBus) -> None:
+    fake.answers["ListInhibitors"] = lambda call: new_method_return(call, "a(ssssuu)", (HELD,))
+    assert route.inhibitors(5) == (
+        Inhibitor(71, "backup", "it copies"),
+        Inhibitor(72, "apt", "it installs"),
+    )
+    assert fake.calls[-2] == ("GetNameOwner", ("org.freedesktop.login1",)), "which starts nobody"
+
+
+def test_of_logind_only_the_answer_is_heard(route: SystemdBus, fake: FakeBus) -> None:
+    def answer(call: Message) -> Message:
+        fake.send(new_signal(MANAGER, "JobRemoved", "uoss", (1, "/job/1", A, "done")), ":1.666")
+        fake.job_removed("/job/2", A, "done")
+        return new_method_return(call, "a(ssssuu)", (HELD,))
+
+    route.follow({A: A}, (), 5)
+    fake.answers["ListInhibitors"] = answer
+    assert len(route.inhibitors(5)) == 2
+    fake.send(new_signal(MANAGER, "JobRemoved", "uoss", (1, "/job/3", A, "done")), LOGIND)
+    assert heard(route, fake) == [JobEnded(A, "/job/2", "done")]
+
+
+@pytest.mark.parametrize("member", ["GetNameOwner", "ListInhibitors"])
+def test_without_logind_nobody_inhibits(route: SystemdBus, fake: FakeBus, member: str) -> None:
+    fake.answers[member] = lambda call: new_error(call, NOBODY, "s", ("Nobody has that name.",))
+    assert route.inhibitors(5) == ()
+    fake.answers[member] = lambda call: new_method_return(call, "ss", ("another", "shape"))
+    assert route.inhibitors(5) == ()
+
+
+def test_a_logind_that_hangs_costs_its_time_and_no_route(route: SystemdBus, fake: FakeBus) -> None:
+    calls: list[Message] = []
+    fake.answers["ListInhibitors"] = calls.append
+    began = time.monotonic()
+    assert route.inhibitors(0.1) == ()
+    assert time.monotonic() - began < 2
+    fake.send(new_method_return(calls[0], "a(ssssuu)", (HELD,)), LOGIND)
+    assert heard(route, fake) == []
+
+
 def test_the_private_socket_needs_no_bus_and_no_rules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +387,7 @@ def test_the_private_socket_needs_no_bus_and_no_rules(
         assert route.events() == [UnitChanged(A)]
         assert [name for name, _ in fake.calls] == ["Subscribe", "GetAll"]
         assert route.name == "systemd's private socket"
+        assert route.inhibitors(5) == (), "logind is on the message bus alone"
         route.close()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jada_configd.core.seams import Probe
 from jada_configd.host.manager.routes import (
     Declined,
     Event,
@@ -18,6 +19,12 @@ from jada_configd.host.manager.systemctl import Systemctl
 
 A = "a.service"
 SCRIPT = r"""#!/bin/sh
+case "$0" in
+*systemd-run)
+  for word; do printf '%s\n' "$word" >>"$0.words"; done
+  [ -e "$0.exists" ] && { echo "Unit x was already loaded or has a fragment file." >&2; exit 1; }
+  exit 0 ;;
+esac
 echo "$*" >>"$0.calls"
 [ -e "$0.hangs" ] && exec sleep 60
 case "$*" in
@@ -43,6 +50,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text(SCRIPT)
     path.chmod(0o755)
     (tmp_path / "systemctl.shown").write_text("Id=a.service\nLoadState=loaded\nJob=12\n")
+    (tmp_path / "systemd-run").symlink_to(path)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     return path
 
@@ -117,6 +125,57 @@ def test_a_refusal_is_told_from_a_manager_that_has_gone(script: Path) -> None:
         route.start_job("masked.service", "restart", 5)
     with pytest.raises(Gone, match="Host is down"):
         Systemctl(user=False, seconds=5)
+
+
+def test_a_probe_is_started_by_systemd_run_and_not_waited_for(script: Path) -> None:
+    beside(script, "shown").write_text(
+        'LoadState=loaded\nUser=ubuntu\nDynamicUser=no\nSupplementaryGroups=adm "audio"\n'
+        'Environment=A=1 "B=2 3"\nWorkingDirectory=!/var/lib\nJob=12\n'
+    )
+    route = Systemctl(user=False, seconds=5)
+    probe = Probe("asks.service", A, ("/bin/check", "$x", "--now"), 2.5)
+    assert route.start_probe(probe, 5) == "/org/freedesktop/systemd1/job/12"
+    words = (script.parent / "systemd-run.words").read_text().splitlines()
+    assert words[:5] == [
+        "--system",
+        "--no-block",
+        "--quiet",
+        "--no-ask-password",
+        "--unit=asks.service",
+    ]
+    assert {
+        "--property=User=ubuntu",
+        "--property=SupplementaryGroups=adm",
+        "--property=SupplementaryGroups=audio",
+        "--setenv=A=1",
+        "--setenv=B=2 3",
+        "--property=WorkingDirectory=-/var/lib",
+        "--property=TimeoutStartSec=2500000us",
+        "--property=RemainAfterExit=yes",
+        "--property=SyslogLevel=notice",
+    } <= set(words)
+    assert not any("DynamicUser" in word for word in words)
+    assert words[-6:] == ["--", "/usr/bin/env", "--", "/bin/check", "$$x", "--now"]
+
+
+def test_a_name_that_is_in_use_is_told_from_another_refusal(script: Path) -> None:
+    beside(script, "shown").write_text("LoadState=loaded\n")
+    route = Systemctl(user=True, seconds=5)
+    (script.parent / "systemd-run.exists").touch()
+    with pytest.raises(Declined, match="was already loaded") as refusal:
+        route.start_probe(Probe("asks.service", A, ("/bin/check",), 1), 5)
+    assert refusal.value.name == "UnitExists"
+    with pytest.raises(Declined) as refusal:
+        route.start_job("masked.service", "restart", 5)
+    assert refusal.value.name == ""
+    assert route.inhibitors(5) == ()
+
+
+def test_what_is_stopped_may_be_gone(script: Path) -> None:
+    route = Systemctl(user=False, seconds=5)
+    route.stop(A, 5)
+    assert calls(script)[-1] == f"--system --no-block stop -- {A}"
+    route.stop("masked.service", 5)
 
 
 def test_the_end_of_a_reload_is_found_by_polling(script: Path) -> None:

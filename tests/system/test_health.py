@@ -16,6 +16,7 @@ from tests.system.trials import (
     SERVICE,
     SETTINGS,
     WANTED,
+    Keys,
     Watch,
     bring,
     calm,
@@ -28,7 +29,7 @@ from tests.system.trials import (
 NEW = "claude-opus-4-8"
 HAIKU = "claude-haiku-4-5"
 BAD = GOOD.replace(WANTED, HAIKU)
-URL = {"url": "http://127.0.0.1:8098/healthz", "every": "1s"}
+URL: Keys = {"url": "http://127.0.0.1:8098/healthz", "every": "1s"}
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def test_a_change_is_under_way_until_the_service_is_healthy_on_it(host: Host) ->
     began = time.monotonic()
     watch.reload(rules(NEW, health={"stable": "1500ms"}))
     watch.until(lambda: agent.model == NEW and agent.active == "active")
-    watch.until(lambda: watch.told()["state"] == "correcting", within=1)
-    assert watch.service()["healthy"] is None
+    watch.until(lambda: watch.service()["healthy"] is None, within=1)
+    assert watch.told()["state"] == "correcting"
     watch.settles_on(agent, NEW)
     took = (time.monotonic() - began) * 1000
     runs = watch.service()
@@ -145,7 +146,7 @@ def test_a_url_is_asked_and_the_daemon_keeps_no_network(host: Host) -> None:
     watch = Watch.begin(host, rules(WANTED, health=URL))
     agent.turn("unhealthy")
     watch.until(lambda: watch.service()["healthy"] is False)
-    assert "503" in watch.service()["health"]["why"]
+    assert "http://127.0.0.1:8098/healthz" in watch.service()["health"]["why"]
     agent.turn("ok")
     watch.until(lambda: watch.service()["healthy"] is True)
     assert host.show(UNIT, "RestrictAddressFamilies") == {"RestrictAddressFamilies": "AF_UNIX"}
@@ -241,7 +242,7 @@ RACES = """
 import json, os, subprocess, sys, time
 settings, bad, unit, group = sys.argv[1:]
 seen = []
-for turn in range(40):
+for turn in range(25):
     subprocess.run(["systemctl", "stop", unit], check=True)
     with open(settings + ".race", "w") as file:
         file.write(bad)
@@ -263,7 +264,7 @@ for turn in range(40):
     seen.append(abs(int(told["ExecMainStartTimestampMonotonic"]) - drifted))
     if seen[-1] < 1000:
         break
-    time.sleep(0.3)
+    time.sleep(1)  # for the restart that this asks for, too: else the next stop would cancel it
 print(json.dumps([seen, int(told["MainPID"])]))
 """
 

@@ -31,7 +31,7 @@ NEW = "claude-opus-4-8"
 HAIKU = "claude-haiku-4-5"
 BAD = GOOD.replace(WANTED, HAIKU)
 ALWAYS: Keys = {"apply": "restart", "when": "always"}
-NO_CONTEST: Keys = {"contested_after": 1000, "contested_within": "1s"}
+CONTEST: Keys = {"contested_after": 10, "contested_within": "1m"}  # the default
 BY_RELOAD: Keys = {"apply": "reload", "when": "always"}
 BUSY = "/run/jada-agent/busy"
 
@@ -71,7 +71,7 @@ def test_a_thousand_drifts_in_ten_seconds_make_as_many_restarts_as_the_policy_al
     agent = bring(host, options={"StartLimitIntervalSec": "0"})
     rarely = {**ALWAYS, "min_interval": "2s"}
     held = [settings(WANTED), service(rarely, health=CHECKED)]
-    watch = Watch.begin(host, policy(*held, daemon=NO_CONTEST))
+    watch = Watch.begin(host, policy(*held))
     host.write("/root/storm.py", STORM)
     lasted = float(host.sh(f"chmod 644 /root/storm.py; python3 /root/storm.py {SETTINGS} '{BAD}'"))
     allowed = 1 + int(max(10.0, lasted) / 2)
@@ -93,7 +93,8 @@ def test_a_thousand_drifts_under_a_policy_that_says_nothing_of_them_leave_the_se
 ) -> None:
     """The field is contested by then: its service is no part of the fight."""
     agent = bring(host, options={"StartLimitIntervalSec": "0"})
-    watch = Watch.begin(host, rules(WANTED, {**ALWAYS, "min_interval": "2s"}))
+    held = [settings(WANTED), service({**ALWAYS, "min_interval": "2s"})]
+    watch = Watch.begin(host, policy(*held, daemon=CONTEST))
     host.write("/root/storm.py", STORM.replace("1000", "300"))
     host.sh(f"python3 /root/storm.py {SETTINGS} '{BAD}'")
     watch.until(lambda: host.read(SETTINGS) == GOOD, within=5)
@@ -185,7 +186,9 @@ def test_what_changed_decides_how_it_is_taken_up(host: Host) -> None:
         entry = settings(model, {"effortLevel": effort})
         return policy(entry, service({"apply": apply, "when": "always"}))
 
-    agent = bring(host, reloads=True, switches={"AGENT_ON_HANGUP": "reload"})
+    content = GOOD.replace("dark", 'dark",\n    "effortLevel": "high')
+    switches = {"AGENT_ON_HANGUP": "reload"}
+    agent = bring(host, content=content, reloads=True, switches=switches)
     watch = Watch.begin(host, held(WANTED, "high"))
     reloads = agent.reloads
     pid = agent.pid

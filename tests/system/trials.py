@@ -25,6 +25,7 @@ WANTED = "claude-sonnet-4-6"
 # Spacing, order, a number's spelling, no newline at its end: what a way back has to restore.
 GOOD = '{\n    "theme": "dark",\n    "model": "claude-sonnet-4-6",\n    "n": 1e2\n}'
 STATUS = "/run/jada-configd/status.json"
+NO_CONTEST: Keys = {"contested_after": 1000, "contested_within": "1s"}
 CHECKED: Keys = {"command": [CHECK], "every": "1s", "timeout": "2s"}
 
 
@@ -32,8 +33,11 @@ CHECKED: Keys = {"command": [CHECK], "every": "1s", "timeout": "2s"}
 
 
 def policy(*tables: str, daemon: Keys | None = None) -> str:
-    """A policy of these tables, which looks at everything once a second."""
-    own = _lines({"sweep": "1s", **(daemon or {})})
+    """A policy of these tables, which looks at everything once a second.
+
+    Tests spoil a file more often than anybody would; they are not the subject of a contest.
+    """
+    own = _lines({"sweep": "1s", **NO_CONTEST, **(daemon or {})})
     return "\n".join(["version = 1", "[daemon]", *own, *tables, ""])
 
 

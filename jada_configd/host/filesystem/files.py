@@ -5,6 +5,7 @@ without a loss is `replace.py`'s.
 """
 
 import os
+import time
 from collections.abc import Iterable
 from typing import Self
 
@@ -135,6 +136,7 @@ def _content(path: str, end: End, data: bytes, facts: os.stat_result) -> Content
         facts.st_gid,
         facts.st_ino,
         facts.st_mtime_ns,
+        facts.st_ctime_ns - (time.time_ns() - time.monotonic_ns()),
     )
 
 

@@ -5,6 +5,7 @@ is known, so that `systemctl --failed` stays clean and its name is free. How the
 reached is the business of `systemd.py`.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from jada_configd.host.manager.unit_facts import is_unit_name
 
 _NS: Final = 1_000_000_000
 _UNHEARD_NS: Final = 3 * _NS  # after its time is over: killed by then, and that was told
+_EXISTS: Final = "UnitExists"
+_ATTEMPTS: Final = 6
+_MOMENT_SECONDS: Final = 0.01
 _UNSEEN: Final = "nobody saw how it ended"
 
 T = TypeVar("T")
@@ -121,15 +125,22 @@ class Probes:
     def _start(self, probe: Probe) -> str:
         """Where something of its name is left over (of a daemon that was killed), that goes first.
 
-        One that still runs takes a moment to go, up to a second: the next attempt gets through.
+        What has ended is gone within a few turns of systemd's loop. What still runs takes up to a
+        second: it is told to go, and the next attempt gets through.
         """
-        try:
-            return self._begin(probe)
-        except Declined as error:
-            left = self._look(probe.name)
-            if left.load_state != "loaded":
-                raise UnitRefused(str(error)) from error
-            self._take_away(probe.name, left.active_state)
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._begin(probe)
+            except Declined as error:
+                left = self._look(probe.name)
+                is_ours = left.unit_file_state == "transient"  # and no file of somebody's
+                if is_ours:
+                    self._take_away(probe.name, left.active_state)
+                goes = is_ours and left.active_state in ("active", "failed", "inactive")
+                gone = left.load_state == "not-found"
+                if not error.name.endswith(_EXISTS) or not (goes or gone):
+                    raise UnitRefused(str(error)) from error
+            time.sleep(_MOMENT_SECONDS)
         try:
             return self._begin(probe)
         except Declined as error:
@@ -165,4 +176,4 @@ def _why_not(run: _Run, fact: UnitFact) -> str | None:
         return fact.ended or fact.result
     if fact.active_state != "inactive" or fact.job:
         return None
-    return f"its job was {run.result}" if run.result else _UNSEEN
+    return f"its job ended as {run.result}" if run.result else _UNSEEN

@@ -87,7 +87,10 @@ class Route(Protocol):
         """Start a job; its path. Raises `Declined`."""
 
     def start_probe(self, probe: Probe, seconds: float) -> str:
-        """Start a probe as a transient unit; the path of its job. Raises `Declined`."""
+        """Start a probe as a transient unit; the path of its job. Raises `Declined`.
+
+        Raises `UnitRefused` where nobody knows as whom to ask.
+        """
 
     def stop(self, unit: str, seconds: float) -> None:
         """Stop a unit; nothing is waited for."""

@@ -49,6 +49,7 @@ _CHANGES: Final = (
     "StateChangeTimestampMonotonic",
 )  # fmt: skip
 _RELOAD_NS: Final = 90_000_000_000  # as long as systemctl itself waits for an answer
+_EXISTS: Final = "was already loaded or has a fragment file"
 _SAID_BYTES: Final = 4096
 
 
@@ -98,7 +99,8 @@ class Systemctl:
         except Gone as error:
             # It is refused by what the command says; who has gone says so when asked for the job.
             self._run("show", "--property=Version", seconds=seconds)
-            raise Declined("", str(error)) from error
+            name = "UnitExists" if _EXISTS in str(error) else ""
+            raise Declined(name, str(error)) from error
         job = self.look(unit, seconds).job
         return job_path(job) if job else f"a job of {unit}"
 

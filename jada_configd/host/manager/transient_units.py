@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from jada_configd.core.seams import Probe
-from jada_configd.host.manager.routes import Declined
+from jada_configd.errors import UnitRefused
 
 Setting: TypeAlias = str | bool | float | tuple[str, ...]  # a number is seconds
 
@@ -27,11 +27,11 @@ _LEVEL_SETTINGS: Final = ("SyslogLevel", "LogLevelMax")
 def probe_settings(probe: Probe, unit: Mapping[str, Any], *, user: bool) -> dict[str, Setting]:
     """All but the command, by its name in a unit file (systemd.service(5), systemd.exec(5)).
 
-    `unit` has the properties of the unit to be asked, `ASKED_SHOWN` at least. Raises `Declined`
-    where that is not loaded: nobody knows then as whom to ask.
+    `unit` has the properties of the unit to be asked, `ASKED_SHOWN` at least. Raises
+    `UnitRefused` where that is not loaded: nobody knows then as whom to ask.
     """
     if unit.get("LoadState") != "loaded":
-        raise Declined("", f"Unit {probe.unit} is not loaded.")
+        raise UnitRefused(f"Unit {probe.unit} is not loaded.")
     return {
         "Description": f"Asks how {probe.unit} is, for jada-configd",
         "Type": "oneshot",
