@@ -351,6 +351,103 @@ class Probation:
             self._takeup.forget_before(self._resources[before.resource])
         self._stopped.discard(unit)
 
+<<<<<<< HEAD
+=======
+    # ---- outside trials
+
+    def _stands(self, spec: ServiceSpec, fact: UnitFact, now_ns: int) -> int | None:
+        """Take note of ends that nobody asked for, and of probes that were asked by the clock."""
+        standing = self._standing_of(spec.unit)
+        trial = self._ledger.trials.of(spec.unit)
+        failed = fact.active_state == "failed"
+        crashed = fact.restarts > standing.restarts or (failed and not standing.failed)
+        known = standing.main != (0, 0)
+        standing.restarts, standing.failed = fact.restarts, failed
+        if identity(fact) != standing.main or not is_up(fact):
+            standing.main = identity(fact) if is_up(fact) else (0, 0)
+            standing.since_ns = now_ns
+        if trial is not None or not self._counts(spec.unit, fact):
+            return None
+        if crashed and known:
+            why = f"its main process ended with {fact.ended or 'exit status 0'}"
+            self._result(spec.unit, why, now_ns)
+            standing.heard_ns = now_ns
+        if failed and spec.fallback is not None:
+            return self._fails(spec, fact, standing, now_ns)
+        stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
+        if not is_up(fact):
+            return None
+        if now_ns < stable_ns:
+            return stable_ns if standing.ailment or spec.fallback else None
+        last = self._probing.rounds.get(spec.unit)
+        if not spec.health.probes:
+            standing.ailment = None
+            self._result(spec.unit, None, now_ns)
+        elif last is not None and last.main == standing.main and last.ended_ns != standing.heard_ns:
+            standing.heard_ns = last.ended_ns
+            standing.ailment = None
+            if last.passed or last.failures:
+                self._result(spec.unit, "; ".join(last.failures) or None, now_ns)
+        return None
+
+    def _fails(
+        self, spec: ServiceSpec, fact: UnitFact, standing: _Standing, now_ns: int
+    ) -> int | None:
+        """A unit that stays failed is found so each time, and is started once it may fall back."""
+        if self._verdicts.breakers.holds_fallback(spec.unit):
+            revive_ns = self._revive_ns.get(spec.unit)
+            if revive_ns is None or now_ns < revive_ns:
+                return revive_ns
+            del self._revive_ns[spec.unit]
+            self._ledger.trials.put(
+                Trial(spec.unit, "fallback", now_ns, stale=False, sound=False, why=fact.result)
+            )
+            return now_ns
+        due_ns = standing.heard_ns + int(spec.health.every * 1e9)
+        if now_ns >= due_ns:
+            standing.heard_ns = now_ns
+            self._result(spec.unit, f"it has failed ({fact.result})", now_ns)
+            return now_ns
+        return due_ns
+
+    def _counts(self, unit: str, fact: UnitFact) -> bool:
+        """Whether what runs is on the values that a half-open breaker has tried."""
+        breaker = self._verdicts.breakers.status(unit)
+        if breaker is None or breaker["state"] != "half-open":
+            return True
+        return identity(fact)[1] > self._half_open_ns.get(unit, 0)
+
+    def _standing_of(self, unit: str) -> _Standing:
+        return self._standing.setdefault(unit, _Standing())
+
+    def _ail(self, fact: UnitFact, why: str) -> None:
+        standing = self._standing_of(fact.name)
+        standing.ailment = why
+        standing.since_ns, standing.main = 0, (0, 0)
+        standing.restarts, standing.failed = fact.restarts, fact.active_state == "failed"
+
+    def _seen_restarts(self, unit: str) -> int:
+        return self._standing_of(unit).restarts
+
+    def _result(self, unit: str, problem: str | None, now_ns: int) -> None:
+        state = self._verdicts.breakers.result(unit, problem, now_ns, self._now())
+        if state == "open":
+            self._revive_ns[unit] = now_ns + REVIVED_AFTER_NS
+        if state is not None:
+            self._moved(unit)
+            self._tell(self._breaker_moved(unit, state, problem))
+
+    def _breaker_moved(self, unit: str, state: State, problem: str | None) -> BreakerMoved:
+        fallback = self._takeup.services[unit].fallback
+        retry = fallback.retry if fallback is not None and state == "open" else None
+        return BreakerMoved(unit, state, problem or "it is healthy on what the policy says", retry)
+
+    def _moved(self, unit: str) -> None:
+        """What is to be held is another now, or is to be tried again."""
+        self._probing.forget(unit)
+        self.moved = True
+
+>>>>>>> w-metrics
     def _save(self) -> None:
         self._takeup.save()
         self._verdicts.save()
