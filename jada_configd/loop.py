@@ -30,6 +30,7 @@ from jada_configd.kinds import KINDS
 from jada_configd.probation import Probation
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
+from jada_configd.ways_back import WaysBack
 
 if TYPE_CHECKING:  # watchdog is dear to import, and only a daemon watches
     from jada_configd.host.watching.watch import Watcher
@@ -53,6 +54,7 @@ class World:
     takeup: TakeUp
     reconciler: Reconciler
     probation: Probation
+    ways_back: WaysBack
     breakers: Breakers
     scope: Scope
     calendar: Calendar
@@ -156,7 +158,7 @@ class Loop:
         new = held.keys() - self.board.entries.keys()
         self.board.hold(held)
         self._world.reconciler.hold(frozenset(held))
-        self._world.probation.hold({str(each): resource for each, resource in held.items()})
+        self._world.ways_back.hold({str(each): resource for each, resource in held.items()})
         self.schedule.hold(held)
         self.schedule.hint(new, time.monotonic_ns(), "startup")
 
