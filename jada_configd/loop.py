@@ -169,8 +169,8 @@ class Loop:
 
         Returns the descriptors of others (signals, the policy's child) that became readable.
         """
-        if self._jobs_allowed:
-            until_ns = min(until_ns, self._world.probation.due_ns())
+        due_ns = self._world.probation.due_ns() if self._jobs_allowed else None
+        until_ns = until_ns if due_ns is None else min(until_ns, due_ns)
         readable = self._hearing.sleep(until_ns, self._not_before_ns)
         detected_ns = time.monotonic_ns()
         if self.schedule.next_opening() is not None:

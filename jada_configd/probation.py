@@ -34,7 +34,6 @@ from jada_configd.takeup import TakeUp
 from jada_configd.verdicts import Verdicts
 from jada_configd.ways_back import WaysBack
 
-NEVER_NS: Final = 1 << 62
 ASKED_AT_MOST_NS: Final = 30_000_000_000  # then a service is not known to have been healthy
 
 
@@ -102,7 +101,7 @@ class Probation:
         return replace(course, awaits=f"{unit} to be healthy for {spec.health.stable:g} s")
 
     def under_way(self) -> list[str]:
-        """What is being watched: `jada-agent.service is being watched`."""
+        """What is on trial, one sentence each: `jada-agent.service is watched until ...`."""
         trials = (self._ledger.trials.of(unit) for unit in self._ledger.trials.units())
         return [
             f"{trial.unit} is watched until it is known to be healthy"
@@ -140,10 +139,10 @@ class Probation:
         self._save()
         return self._probing.turn(now_ns)
 
-    def due_ns(self) -> int:
+    def due_ns(self) -> int | None:
         """When `turn` has something to do."""
         due = (self._probing.due_ns(), self._standings.due_ns())
-        return min((each for each in due if each is not None), default=NEVER_NS)
+        return min((each for each in due if each is not None), default=None)
 
     def retry(self, unit: str, now_ns: int) -> bool:
         """An operator says that it be tried again; whether there was anything to try."""
