@@ -153,14 +153,13 @@ def assemble(
         if writes:
             memory.save_debts(ledger)
 
-    takeup = TakeUp(reader, ledger, save_debts, memory.keep_before)
     probing = Probing(
         systemd if writes else None,
         Commands(user=directories.user),
         lambda: reader.units,
         lambda unit: ledger.owed(unit) is not None,
     )
-    takeup.rounds = probing.rounds
+    takeup = TakeUp(reader, ledger, save_debts, memory.keep_before, probing.rounds)
     verdicts = Verdicts(memory, keeps=writes)
 
     def tried(event: Tried | BreakerMoved) -> None:

@@ -99,9 +99,9 @@ class FakeLoop:
         host.told.clear()
         host.refusals.clear()  # the daemon's own memory
         self.ledger = host.ledger = Ledger.of(self.disk.get("debts"), self.disk.get("known"), BOOT)
-        self.takeup = TakeUp(host, self.ledger, self._save, host.keep_before)
         self.probing = Probing(None, NoQuestions(), dict, lambda _: False)
-        self.takeup.rounds = self.probing.rounds
+        rounds = self.probing.rounds
+        self.takeup = TakeUp(host, self.ledger, self._save, host.keep_before, rounds)
         self.verdicts = Verdicts(Disk(self))
         now, tell = self.calendar.now, self.tried.append
         standings = Standings(self.ledger.trials, self.probing, self.verdicts, tell, now)
