@@ -191,9 +191,7 @@ class Standings:
             if revive_ns is None or now_ns < revive_ns:
                 return revive_ns
             del self._revive_ns[spec.unit]
-            self._trials.put(
-                Trial(spec.unit, "fallback", now_ns, stale=False, sound=False, why=fact.result)
-            )
+            self._trials.put(Trial(spec.unit, "fallback", now_ns, stale=False, sound=False))
             return now_ns
         due_ns = standing.heard_ns + int(spec.health.every * 1e9)
         if now_ns >= due_ns:
