@@ -60,7 +60,8 @@ class Probation:
         self._standings = standings
         self._ways_back = ways_back
         self._tell = tell
-        self._stopped: set[str] = set()  # units of which somebody else's job has ended lately
+        # Units of which somebody else's job has ended lately; nobody heard while we were not there.
+        self._stopped = set(ledger.trials.units())
         self.at_work: Callable[[str], bool] = lambda _: False
         self.hears: Callable[[], bool] = lambda: True  # of jobs that are none of ours
         self._moved = False  # what is to be held is another than before

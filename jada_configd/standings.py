@@ -158,6 +158,8 @@ class Standings:
         if identity(fact) != standing.main or not is_up(fact):
             standing.main = identity(fact) if is_up(fact) else (0, 0)
             standing.since_ns = now_ns
+        if fact.active_state == "inactive":
+            standing.ailment = None
         if trial is not None or not self._counts(spec.unit, fact):
             return None
         if crashed and known:
