@@ -267,7 +267,7 @@ class Probation:
             self._ended_back(trial, now_ns, well=False, why=why)
             self._standings.result(spec.unit, why, now_ns)
             return
-        tried_once = trial.purpose == "fallback" or self._standings.has_moved(spec.unit)
+        tried_once = trial.purpose == "fallback" or self._standings.is_unclosed(spec.unit)
         if (
             spec.on_unhealthy == "keep"
             or tried_once
