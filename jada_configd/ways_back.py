@@ -101,7 +101,7 @@ def _spared(back_to: Sequence[Before]) -> dict[str, frozenset[Field] | None]:
     for before in back_to:
         fields = None if before.whole else frozenset(field for field, _ in before.values)
         spared[before.resource] = fields
-        kind, _, name = before.resource.partition(":")
-        if kind == "unit-dropin":
-            spared[f"process-limits:{name}"] = None
+        if before.is_drop_in:
+            unit = before.resource.partition(":")[2]
+            spared[f"process-limits:{unit}"] = None
     return spared

@@ -27,6 +27,11 @@ class Before:
     whole: bool = False
     content: bytes | None = None
 
+    @property
+    def is_drop_in(self) -> bool:
+        """Whether systemd reads it too: it has to be told when it comes back."""
+        return self.resource.startswith("unit-dropin:")
+
 
 @dataclass(frozen=True, slots=True)
 class Course:

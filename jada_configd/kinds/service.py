@@ -134,7 +134,7 @@ def _way_back(spec: ServiceSpec, evidence: Evidence) -> Plan:
     if unreadable:
         return Plan(waits=f"a readable {unreadable[0].before.path}", way_back=True)
     files = [action for each in evidence.back for action in _put_back(each)]
-    reload = (ReloadUnits(),) if any(_is_drop_in(each.before) for each in evidence.back) else ()
+    reload = (ReloadUnits(),) if any(each.before.is_drop_in for each in evidence.back) else ()
     return Plan((*files, *reload, StartJob(spec.unit, "start")), way_back=True)
 
 
@@ -142,18 +142,15 @@ def _stood(before: Before, reader: Reader) -> bytes | None:
     return reader.stood_before(before.resource) if before.content is None else before.content
 
 
-def _is_drop_in(before: Before) -> bool:
-    return before.resource.startswith("unit-dropin:")
-
-
 def _put_back(each: PutBack) -> list[Action]:
     before, now = each.before, each.now
-    drop_in = _is_drop_in(before)
     if not isinstance(now, Content):
         if each.content is None:
             return []
         owner = (before.mode, before.uid, before.gid)
-        return [ReplaceFile(before.path, each.content, *owner, None, make_directories=drop_in)]
+        return [
+            ReplaceFile(before.path, each.content, *owner, None, make_directories=before.is_drop_in)
+        ]
     values = () if before.whole else before.values
     lost = before.existed and each.content is None
     as_left = digest(now.data) == before.wrote and not lost

@@ -119,7 +119,7 @@ class Probes:
                 continue
             del self._runs[name]
             if run.wanted:
-                yield ProbeEnded(name, passed=not why, why=why)
+                yield ProbeEnded(name, why)
             self._take_away(name, "active" if fact is None else fact.active_state)
 
     def _start(self, probe: Probe) -> str:

@@ -68,8 +68,12 @@ class ProbeEnded:
     """
 
     name: str
-    passed: bool
-    why: str
+    why: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ended well."""
+        return not self.why
 
 
 Event: TypeAlias = UnitChanged | JobEnded | UnitsReloaded | ManagerLost | ProbeEnded
