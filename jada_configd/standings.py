@@ -31,6 +31,8 @@ class _Standing:
     failed: bool = False
     ailment: str | None = None  # why it is not healthy, as far as that is not for its probes to say
     heard_ns: int = 0  # the result that was last taken into account
+    half_open_ns: int = 0  # when the policy's values were last to be tried
+    revive_ns: int | None = None  # when it may start on its fallback, should it have failed
 
     def see(self, fact: UnitFact, now_ns: int) -> bool:
         """Take in a look at it; whether its main process has ended by itself since the last one."""
@@ -65,8 +67,6 @@ class Standings:
         self._now = now
         self._specs: Mapping[str, ServiceSpec] = {}
         self._standing: dict[str, _Standing] = {}
-        self._half_open_ns: dict[str, int] = {}
-        self._revive_ns: dict[str, int] = {}  # when a failed unit may start on its fallback
         self._moved = False
 
     def enforce(self, specs: Mapping[str, ServiceSpec], revision: str, now_ns: int) -> None:
@@ -108,8 +108,7 @@ class Standings:
 
     def is_unclosed(self, unit: str) -> bool:
         """Whether its breaker is open or half-open: what fails then goes to the fallback."""
-        breaker = self._verdicts.breakers.status(unit)
-        return breaker is not None and breaker["state"] != "closed"
+        return self._verdicts.breakers.state(unit) in ("open", "half-open")
 
     def restarts(self, unit: str) -> int:
         """What `NRestarts` was when it was last looked at."""
@@ -128,7 +127,9 @@ class Standings:
 
     def retry(self, unit: str, now_ns: int) -> bool:
         """An operator says that the policy's values be tried; whether others were held."""
-        self._standing.pop(unit, None)
+        known = self._standing_of(unit)
+        revive_ns, half_open_ns = known.revive_ns, known.half_open_ns
+        self._standing[unit] = _Standing(half_open_ns=half_open_ns, revive_ns=revive_ns)
         if not self._verdicts.breakers.retry(unit, self._now()):
             return False
         self._half_open(unit, now_ns, "an operator says so")
@@ -156,7 +157,7 @@ class Standings:
         if state is None:
             return
         if state == "open":
-            self._revive_ns[unit] = now_ns + REVIVED_AFTER_NS
+            self._standing_of(unit).revive_ns = now_ns + REVIVED_AFTER_NS
         self._move(unit)
         self._tell(self._breaker_moved(unit, state, problem))
 
@@ -197,10 +198,9 @@ class Standings:
     ) -> int | None:
         """A unit that stays failed is found so each time, and is started once it may fall back."""
         if self._verdicts.breakers.holds_fallback(spec.unit):
-            revive_ns = self._revive_ns.get(spec.unit)
-            if revive_ns is None or now_ns < revive_ns:
-                return revive_ns
-            del self._revive_ns[spec.unit]
+            if standing.revive_ns is None or now_ns < standing.revive_ns:
+                return standing.revive_ns
+            standing.revive_ns = None
             self._trials.put(Trial(spec.unit, "fallback", now_ns, stale=False, sound=False))
             return now_ns
         due_ns = standing.heard_ns + int(spec.health.every * 1e9)
@@ -212,16 +212,15 @@ class Standings:
 
     def _counts(self, unit: str, fact: UnitFact) -> bool:
         """Whether what runs is on the values that a half-open breaker has tried."""
-        breaker = self._verdicts.breakers.status(unit)
-        if breaker is None or breaker["state"] != "half-open":
+        if self._verdicts.breakers.state(unit) != "half-open":
             return True
-        return identity(fact)[1] > self._half_open_ns.get(unit, 0)
+        return identity(fact)[1] > self._standing_of(unit).half_open_ns
 
     def _standing_of(self, unit: str) -> _Standing:
         return self._standing.setdefault(unit, _Standing())
 
     def _half_open(self, unit: str, now_ns: int, why: str) -> None:
-        self._half_open_ns[unit] = now_ns
+        self._standing_of(unit).half_open_ns = now_ns
         self._move(unit)
         self._tell(BreakerMoved(unit, "half-open", why))
 
