@@ -32,6 +32,19 @@ class _Standing:
     ailment: str | None = None  # why it is not healthy, as far as that is not for its probes to say
     heard_ns: int = 0  # the result that was last taken into account
 
+    def see(self, fact: UnitFact, now_ns: int) -> bool:
+        """Take note of a look; whether its main process has ended by itself since the last."""
+        failed = fact.active_state == "failed"
+        crashed = fact.restarts > self.restarts or (failed and not self.failed)
+        known = self.main != (0, 0)
+        self.restarts, self.failed = fact.restarts, failed
+        if identity(fact) != self.main or not is_up(fact):
+            self.main = identity(fact) if is_up(fact) else (0, 0)
+            self.since_ns = now_ns
+        if fact.active_state == "inactive":
+            self.ailment = None  # it was stopped, or is done
+        return crashed and known
+
 
 class Standings:
     """By unit. Who judges trials says beside what came of them (`result`, `ail`, `well`)."""
@@ -150,23 +163,14 @@ class Standings:
     def look(self, spec: ServiceSpec, fact: UnitFact, now_ns: int) -> int | None:
         """The service was looked at just now; when to look again, None: whenever."""
         standing = self._standing_of(spec.unit)
-        trial = self._trials.of(spec.unit)
-        failed = fact.active_state == "failed"
-        crashed = fact.restarts > standing.restarts or (failed and not standing.failed)
-        known = standing.main != (0, 0)
-        standing.restarts, standing.failed = fact.restarts, failed
-        if identity(fact) != standing.main or not is_up(fact):
-            standing.main = identity(fact) if is_up(fact) else (0, 0)
-            standing.since_ns = now_ns
-        if fact.active_state == "inactive":
-            standing.ailment = None
-        if trial is not None or not self._counts(spec.unit, fact):
+        crashed = standing.see(fact, now_ns)
+        if self._trials.of(spec.unit) is not None or not self._counts(spec.unit, fact):
             return None
-        if crashed and known:
+        if crashed:
             why = f"its main process ended with {fact.ended or 'exit status 0'}"
             self.result(spec.unit, why, now_ns)
             standing.heard_ns = now_ns
-        if failed and spec.fallback is not None:
+        if standing.failed and spec.fallback is not None:
             return self._fails(spec, fact, standing, now_ns)
         stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
         if not is_up(fact):
