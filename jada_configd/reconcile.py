@@ -312,7 +312,6 @@ class Reconciler:
             self._takeup.corrected(resource, Drift(), right_ns, look.at_ns, by_us=False)
         elif resource.id not in self._known and resource.mode == "enforce":
             self._takeup.found_right(resource, look.right_ns, look.at_ns, look.observed.file)
-        self._known.add(resource.id)
         look_by_ns = self._knows_right(look)
         if begun is not None:
             report = replace(begun, corrected_ns=look.at_ns, cause=look.cause)
@@ -325,6 +324,7 @@ class Reconciler:
         resource = look.resource
         self._untaken.pop(resource.id, None)
         self._seen_wrong.pop(resource.id, None)
+        self._known.add(resource.id)
         self._ledger.right(str(resource.id), self._looker.rules(resource), look.at_ns)
         if look.observed.good is not None:
             self._keep(resource.id, look.observed.good)
