@@ -67,7 +67,8 @@ class Probation:
         self._verdicts = verdicts
         self._standings = standings
         self._tell = tell
-        self._stopped: set[str] = set()  # units of which somebody else's job has ended lately
+        # Units of which somebody else's job has ended lately, or may have before we listened.
+        self._stopped = set(ledger.trials.units())
         self._resources: Mapping[str, Resource] = {}
         self.at_work: Callable[[str], bool] = lambda _: False
         self.hears: Callable[[], bool] = lambda: True  # of jobs that are none of ours
