@@ -67,7 +67,7 @@ class Probation:
         self._verdicts = verdicts
         self._standings = standings
         self._tell = tell
-        # Units of which somebody else's job has ended lately; nobody heard while we were not there.
+        # Units of which somebody else's job has ended lately, or may have before we listened.
         self._stopped = set(ledger.trials.units())
         self._resources: Mapping[str, Resource] = {}
         self.at_work: Callable[[str], bool] = lambda _: False
