@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from jada_configd.core.actions import StartJob
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.overlay import overlaid
-from jada_configd.core.report import Event, Report, Tried
+from jada_configd.core.report import BreakerMoved, Event, Report, Tried
 from jada_configd.core.resources import Scope, resolve
 from jada_configd.core.seams import ProcessFact, UnitFact
 from jada_configd.core.specs import Policy
@@ -29,6 +29,7 @@ from jada_configd.policy import bypass_warnings, login_warnings
 from jada_configd.probation import Probation
 from jada_configd.probing import Probing
 from jada_configd.reconcile import Reconciler
+from jada_configd.standings import Standings
 from jada_configd.takeup import TakeUp
 from jada_configd.verdicts import Verdicts
 
@@ -53,6 +54,7 @@ class Assembly:
     reconciler: Reconciler
     takeup: TakeUp
     probation: Probation
+    standings: Standings
     verdicts: Verdicts
     scope: Scope
     loop: Loop
@@ -144,21 +146,26 @@ def assemble(
         seen=ledger.pay_off,
         course=lambda unit: probation.course(unit),  # noqa: PLW0108 - it is made below
     )
-    takeup = TakeUp(reader, ledger, lambda: memory.save_debts(ledger), memory.keep_before)
-    questions = Commands(user=directories.user)
+
+    def save_debts() -> None:
+        if writes:
+            memory.save_debts(ledger)
+
+    takeup = TakeUp(reader, ledger, save_debts, memory.keep_before)
     probing = Probing(
         systemd if writes else None,
-        questions,
+        Commands(user=directories.user),
         lambda: reader.units,
         lambda unit: ledger.owed(unit) is not None,
     )
     takeup.rounds = probing.rounds
-    verdicts = Verdicts(memory)
+    verdicts = Verdicts(memory, keeps=writes)
 
-    def tried(event: Tried) -> None:
+    def tried(event: Tried | BreakerMoved) -> None:
         loop.tried(event)
 
-    probation = Probation(reader, ledger, takeup, probing, verdicts, tried)
+    standings = Standings(ledger.trials, probing, verdicts, tried)
+    probation = Probation(reader, ledger, takeup, probing, verdicts, standings, tried)
     reconciler = Reconciler(
         reader, ledger, takeup, time.monotonic_ns, memory.keep, probation.sparing
     )
@@ -176,7 +183,6 @@ def assemble(
         takeup=takeup,
         reconciler=reconciler,
         probation=probation,
-        probing=probing,
         breakers=verdicts.breakers,
         scope=scope,
         calendar=TimeZones(),
@@ -196,6 +202,7 @@ def assemble(
         reconciler,
         takeup,
         probation,
+        standings,
         verdicts,
         scope,
         loop,

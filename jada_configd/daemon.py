@@ -254,8 +254,8 @@ class Daemon:
     def _service(self, unit: UnitFact) -> dict[str, Any]:
         usage, at = self._assembly.reader.usages.get(unit.name, (None, 0.0))
         standing = standing_plain(
-            self._assembly.probation.is_healthy(unit),
-            self._assembly.probation.ailment(unit.name),
+            self._assembly.standings.is_healthy(unit),
+            self._assembly.standings.ailment(unit.name),
             self._assembly.verdicts.marks.of(unit.name),
             self._assembly.verdicts.breakers.status(unit.name),
             self._loop.board.healthy.get(unit.name, ()),

@@ -6,8 +6,7 @@ job of ours, or a probe.
 
 import selectors
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from jada_configd.core.schedule import Schedule
 from jada_configd.holdings import Holdings
@@ -29,6 +28,19 @@ EVERYTHING_GAP_NS: Final = 250_000_000
 SETTLED_NS: Final = 2_000_000  # longer after a start than the clocks' slack in core/staleness.py
 
 
+class Listener(Protocol):
+    """Who is told what has ended, and when that was heard (CLOCK_MONOTONIC, nanoseconds)."""
+
+    def job_ended(self, event: JobEnded, now_ns: int) -> None:
+        """A job of a unit that is held has ended, ours or another's."""
+
+    def probe_ended(self, event: ProbeEnded, now_ns: int) -> None:
+        """A probe of ours has ended."""
+
+    def missed(self) -> None:
+        """What has happened lately may not have been heard."""
+
+
 class Hearing:
     """One wait for all that can happen. The watcher and the service manager may be missing."""
 
@@ -38,21 +50,15 @@ class Hearing:
         systemd: Systemd | None,
         schedule: Schedule,
         holdings: Holdings,
-        ended: Callable[[JobEnded, int], None],
-        answered: Callable[[ProbeEnded, int], None],
+        listener: Listener,
         retries: str,
     ) -> None:
-        """`ended` is told of each job that has ended, and when that was heard.
-
-        `answered` is told the same of probes. `retries` is the file by which an operator has
-        something tried again.
-        """
+        """`retries` is the file by which an operator has something tried again."""
         self._watcher = watcher
         self._systemd = systemd
         self._schedule = schedule
         self._holdings = holdings
-        self._ended = ended
-        self._answered = answered
+        self._listener = listener
         self._retries = retries
         self.told_to_retry = True  # at the start too: it may have been said while nobody listened
         self._manager_descriptor: int | None = None
@@ -133,11 +139,14 @@ class Hearing:
                 case UnitChanged():
                     self._hint_unit(event.unit, now_ns)
                 case JobEnded():
-                    self._ended(event, now_ns)
+                    self._listener.job_ended(event, now_ns)
                     self._hint_unit(event.unit, now_ns)
                 case ProbeEnded():
-                    self._answered(event, now_ns)
-                case UnitsReloaded() | ManagerLost():
+                    self._listener.probe_ended(event, now_ns)
+                case ManagerLost():
+                    self._listener.missed()
+                    self._schedule.hint(self._holdings.asking_manager(), now_ns)
+                case UnitsReloaded():
                     self._schedule.hint(self._holdings.asking_manager(), now_ns)
 
     def _hint_unit(self, unit: str, now_ns: int) -> None:

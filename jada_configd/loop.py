@@ -14,7 +14,7 @@ from jada_configd.apply import Writer
 from jada_configd.core.breaker import Breakers
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, ResourceId
-from jada_configd.core.report import Event, Reconciled, Report, Tried
+from jada_configd.core.report import BreakerMoved, Event, Reconciled, Report, Tried
 from jada_configd.core.resources import Scope, service_of
 from jada_configd.core.schedule import Schedule
 from jada_configd.core.seams import Calendar, Reader
@@ -28,7 +28,6 @@ from jada_configd.host.manager.systemd import JobEnded, ProbeEnded, Systemd
 from jada_configd.jobs import Jobs
 from jada_configd.kinds import KINDS
 from jada_configd.probation import Probation
-from jada_configd.probing import Probing
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
 
@@ -54,7 +53,6 @@ class World:
     takeup: TakeUp
     reconciler: Reconciler
     probation: Probation
-    probing: Probing
     breakers: Breakers
     scope: Scope
     calendar: Calendar
@@ -80,17 +78,13 @@ class Loop:
         self._jobs_allowed = jobs_allowed
         self._holdings = Holdings(world.reader, world.scope)
         self._hearing = Hearing(
-            world.watcher,
-            world.systemd,
-            self.schedule,
-            self._holdings,
-            self._job_ended,
-            self._probe_ended,
-            world.retries,
+            world.watcher, world.systemd, self.schedule, self._holdings, self, world.retries
         )
         self.selector = self._hearing.selector
         self.jobs = Jobs(world.ledger, world.takeup, world.reconciler, world.probation)
         world.probation.at_work = self.jobs.of
+        if world.systemd is not None:
+            world.probation.hears = world.systemd.hears
         self._lock_trouble: str | None = None
         self._cleaned = False
         self._asked: set[ResourceId] = set()  # services that owe something since their last look
@@ -173,9 +167,8 @@ class Loop:
 
         Returns the descriptors of others (signals, the policy's child) that became readable.
         """
-        for due_ns in (self._world.probing.due_ns(), self._world.probation.due_ns()):
-            if due_ns is not None and self._jobs_allowed:
-                until_ns = min(until_ns, due_ns)
+        if self._jobs_allowed:
+            until_ns = min(until_ns, self._world.probation.due_ns())
         readable = self._hearing.sleep(until_ns, self._not_before_ns)
         detected_ns = time.monotonic_ns()
         if self.schedule.next_opening() is not None:
@@ -188,7 +181,8 @@ class Loop:
         self.board.counters.overflows = self._hearing.overflows
         return readable
 
-    def _job_ended(self, event: JobEnded, now_ns: int) -> None:
+    def job_ended(self, event: JobEnded, now_ns: int) -> None:
+        """What the unit owes may be settled by that."""
         applied = self.jobs.ended(event.job, event.result, now_ns)
         if applied is None:
             self._world.probation.interfered(event.unit)
@@ -196,10 +190,15 @@ class Loop:
         self.board.counters.service_applies += event.result == "done"
         self._tell(applied)
 
-    def _probe_ended(self, event: ProbeEnded, now_ns: int) -> None:
-        unit = self._world.probing.ended(event.name, event.why, now_ns)
+    def probe_ended(self, event: ProbeEnded, now_ns: int) -> None:
+        """There may be news of how its unit does."""
+        unit = self._world.probation.answered(event.name, event.why, now_ns)
         if unit is not None:
             self.schedule.hint((service_of(unit),), now_ns)
+
+    def missed(self) -> None:
+        """Somebody may have stopped what is on trial."""
+        self._world.probation.missed()
 
     def _watch_services(self, now_ns: int) -> None:
         """Ask what is to be asked, and take up what is held otherwise by what was found."""
@@ -210,10 +209,8 @@ class Loop:
             self._hearing.told_to_retry = False
             for unit in self._world.take_retries():
                 probation.retry(unit, now_ns)
-        probation.turn(now_ns)
-        self.schedule.hint(map(service_of, self._world.probing.turn(now_ns)), now_ns)
-        if probation.moved:
-            probation.moved = False
+        self.schedule.hint(map(service_of, probation.turn(now_ns)), now_ns)
+        if probation.take_moved():
             self._resolve()
             self.schedule.hint_all(now_ns, "retry")
 
@@ -297,9 +294,9 @@ class Loop:
         if again_ns is not None:
             self.schedule.hint((service_of(unit),), again_ns, "retry")
 
-    def tried(self, event: Tried) -> None:
-        """It is known how a service does on a change."""
-        if event.outcome == "healthy":
+    def tried(self, event: Tried | BreakerMoved) -> None:
+        """It is known how a service does on a change, or its breaker has moved for that."""
+        if isinstance(event, Tried) and event.outcome == "healthy":
             self.board.healthy.setdefault(event.unit, kept()).append(event.seconds)
         self._tell(event)
 

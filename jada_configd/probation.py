@@ -2,15 +2,15 @@
 
 What a trial is, and when it has come to an end, is `core/trial.py`'s; its probes are asked by
 `probing.py`. Here a verdict becomes a deed: the change stands, or what stood before comes back and
-the revision is not tried again; and a breaker opens or closes.
+the revision is not tried again. How services do outside of trials is `standings.py`'s.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from jada_configd.core.course import NOTHING, Before, Course
+from jada_configd.core.course import Before, Course
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.marks import Mark
 from jada_configd.core.model import Field, Resource
@@ -21,7 +21,6 @@ from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.staleness import first_started_ns, runs
 from jada_configd.core.trial import (
     Healthy,
-    Identity,
     Over,
     Pending,
     Trial,
@@ -34,38 +33,29 @@ from jada_configd.core.trial import (
 )
 from jada_configd.errors import HostError
 from jada_configd.probing import Probing
+from jada_configd.standings import Standings
 from jada_configd.takeup import TakeUp
 from jada_configd.verdicts import Verdicts
 
+NEVER_NS: Final = 1 << 62
 ASKED_AT_MOST_NS: Final = 30_000_000_000  # then a service is not known to have been healthy
-
-
-@dataclass(slots=True)
-class _Standing:
-    """A service outside trials: what was last seen of it."""
-
-    main: Identity = (0, 0)
-    since_ns: int = 0
-    restarts: int = 0
-    failed: bool = False
-    ailment: str | None = None  # why it is not healthy, as far as that is not for its probes to say
-    heard_ns: int = 0  # the round that was last taken into account
 
 
 class Probation:
     """Judges, and remembers what follows. The loop calls `look` after each look at a service."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - those that it asks, and those that it tells
         self,
         reader: Reader,
         ledger: Ledger,
         takeup: TakeUp,
         probing: Probing,
         verdicts: Verdicts,
+        standings: Standings,
         tell: Callable[[Tried], None],
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`verdicts` outlive restarts and reboots; `tell` hears how each trial has ended.
+        """`tell` hears how each trial has ended.
 
         `now` is the wall clock (CLOCK_REALTIME, seconds), for people to read.
         """
@@ -75,13 +65,14 @@ class Probation:
         self._takeup = takeup
         self._probing = probing
         self._verdicts = verdicts
+        self._standings = standings
         self._tell = tell
-        self._standing: dict[str, _Standing] = {}
-        self._stopped: set[str] = set()  # units of which somebody else's job has ended lately
-        self._half_open_ns: dict[str, int] = {}
+        # Units of which somebody else's job has ended lately; nobody heard while we were not there.
+        self._stopped = set(ledger.trials.units())
         self._resources: Mapping[str, Resource] = {}
         self.at_work: Callable[[str], bool] = lambda _: False
-        self.moved = False  # what is to be held is another than before
+        self.hears: Callable[[], bool] = lambda: True  # of jobs that are none of ours
+        self._moved = False  # what is to be held is another than before
         self._revision = ""
 
     # ---- what is held
@@ -89,16 +80,14 @@ class Probation:
     def enforce(self, revision: str, now_ns: int) -> None:
         """This revision of the policy is in force from now on, with the services of `takeup`."""
         specs = self._takeup.services
-        fallbacks = {unit: spec.fallback for unit, spec in specs.items() if spec.fallback}
         self._revision = revision
-        self._verdicts.breakers.hold(fallbacks, revision, now_ns, self._now())
+        self._standings.enforce(specs, revision, now_ns)
         if self._verdicts.marks.keep_to(revision):
             self._verdicts.changed = True
             for unit in self._ledger.trials.units():
                 trial = self._ledger.trials.of(unit)
                 if trial is not None and trial.purpose == "way back":
                     self._close(unit)  # where it was going back from is no more
-        self._standing = {unit: each for unit, each in self._standing.items() if unit in specs}
         self._probing.serve(specs)
         self._save()
 
@@ -121,43 +110,21 @@ class Probation:
     def course(self, unit: str) -> Course:
         """How the unit does on what was changed."""
         spec, trial = self._takeup.services.get(unit), self._ledger.trials.of(unit)
-        mark, standing = self._verdicts.marks.of(unit), self._standing.get(unit, _Standing())
-        breaker = self._verdicts.breakers.status(unit)
-        held = breaker is not None and breaker["state"] == "open"
-        course = replace(
-            NOTHING,
+        mark = self._verdicts.marks.of(unit)
+        course = Course(
             taken_back=mark.sentence() if mark else None,
-            in_place=_in_place(unit, breaker["why"]) if breaker and held else None,
+            in_place=self._standings.in_place(unit),
             busy=self._probing.busy(unit),
         )
         if spec is None or trial is None:
-            return replace(course, ailment=self._ailment(unit, standing))
-        if trial.purpose == "way back" and not trial.begun_ns:
-            return replace(course, goes_back=True, back_to=self._back_to(unit))
+            return replace(course, ailment=self._standings.ailment(unit))
+        if trial.purpose != "change" and not trial.begun_ns:
+            back_to = self._back_to(unit) if trial.purpose == "way back" else ()
+            return replace(course, goes_back=True, back_to=back_to)
         if not trial.begun_ns:
             asks = trial.sound is None and spec.health.probes
-            return replace(course, asks=asks, ailment=self._ailment(unit, standing))
+            return replace(course, asks=asks, ailment=self._standings.ailment(unit))
         return replace(course, awaits=f"{unit} to be healthy for {spec.health.stable:g} s")
-
-    def is_healthy(self, fact: UnitFact) -> bool | None:
-        """Whether a service is healthy, None where that is not known yet."""
-        spec, trial = self._takeup.services.get(fact.name), self._ledger.trials.of(fact.name)
-        if not is_up(fact):
-            return False
-        if self._ailment(fact.name, self._standing.get(fact.name, _Standing())) is not None:
-            return False
-        if trial is not None and trial.begun_ns:
-            return None
-        if spec is not None and spec.health.probes:
-            last = self._probing.rounds.get(fact.name)
-            return (
-                True if last is not None and last.main == identity(fact) and last.passed else None
-            )
-        return True
-
-    def ailment(self, unit: str) -> str | None:
-        """Why a service is not healthy, where there is more to say than systemd does."""
-        return self._ailment(unit, self._standing.get(unit, _Standing()))
 
     def under_way(self) -> list[str]:
         """What is being watched: `jada-agent.service is being watched`."""
@@ -165,14 +132,8 @@ class Probation:
         return [
             f"{trial.unit} is watched until it is known to be healthy"
             for trial in trials
-            if trial is not None and (trial.begun_ns or trial.purpose == "way back")
+            if trial is not None and (trial.begun_ns or trial.purpose != "change")
         ]
-
-    def _ailment(self, unit: str, standing: _Standing) -> str | None:
-        last = self._probing.rounds.get(unit)
-        if last is not None and last.failures and last.main == standing.main:
-            return f"{unit} is not healthy: {'; '.join(last.failures)}"
-        return standing.ailment
 
     def _back_to(self, unit: str) -> tuple[Before, ...]:
         """What stood in the files that this unit reads, as far as there is a way back to it."""
@@ -192,40 +153,48 @@ class Probation:
             return
         if trial.purpose == "way back" and how == "start":
             self._put_back(unit, now_ns)
-        self._ledger.trials.put(trial.begin(now_ns, self._seen_restarts(unit)))
+        self._ledger.trials.put(trial.begin(now_ns, self._standings.restarts(unit)))
 
     def interfered(self, unit: str) -> None:
         """A job of somebody else's on this unit has ended."""
         self._stopped.add(unit)
 
-    def answered(self, unit: str, now_ns: int) -> None:
-        """A round of its probes has ended."""
-        self.look(unit, now_ns)
+    def missed(self) -> None:
+        """What happened lately was not heard."""
+        self._stopped.update(self._ledger.trials.units())
 
-    def turn(self, now_ns: int) -> None:
-        """Breakers whose time has come."""
-        for unit in self._verdicts.breakers.turn(now_ns, self._now()):
-            self._half_open_ns[unit] = now_ns
-            self._moved(unit)
+    def answered(self, probe: str, why: str, now_ns: int) -> str | None:
+        """A probe has ended, well (`why` "") or so; the unit that there is news of, or None."""
+        return self._probing.ended(probe, why, now_ns)
+
+    def turn(self, now_ns: int) -> list[str]:
+        """Ask what is to be asked now; the units that there is news of."""
+        self._standings.turn(now_ns)
         self._save()
+        return self._probing.turn(now_ns)
 
-    def due_ns(self) -> int | None:
+    def due_ns(self) -> int:
         """When `turn` has something to do."""
-        return self._verdicts.breakers.next_due_ns()
+        due = (self._probing.due_ns(), self._standings.due_ns())
+        return min((each for each in due if each is not None), default=NEVER_NS)
 
     def retry(self, unit: str, now_ns: int) -> bool:
         """An operator says that it be tried again; whether there was anything to try."""
-        self._half_open_ns[unit] = now_ns
-        half_open = self._verdicts.breakers.retry(unit, self._now())
         unmarked = self._verdicts.marks.remove(unit)
+        half_open = self._standings.retry(unit, now_ns)
         if not (half_open or unmarked):
             return False
-        self._close(unit)
-        self._standing.pop(unit, None)
         self._verdicts.changed |= unmarked
-        self._moved(unit)
+        self._close(unit)
+        self._probing.forget(unit)
+        self._moved = True
         self._save()
         return True
+
+    def take_moved(self) -> bool:
+        """Whether what is to be held is another since the last call, or is to be tried again."""
+        moved, self._moved = self._moved, False
+        return self._standings.take_moved() or moved
 
     def look(self, unit: str, now_ns: int) -> int | None:
         """Judge a unit that was just looked at; when to look at it again, None: whenever."""
@@ -238,7 +207,7 @@ class Probation:
             return None
         self._ledger.pacing.see(fact, now_ns)
         again_ns = self._judged(spec, fact, now_ns)
-        standing_ns = self._stands(spec, fact, now_ns)
+        standing_ns = self._standings.look(spec, fact, now_ns)
         self._save()
         moments = [each for each in (again_ns, standing_ns) if each is not None]
         return min(moments, default=None)
@@ -263,7 +232,8 @@ class Probation:
             last,
             now_ns,
             at_work=self.at_work(spec.unit),
-            stopped=spec.unit in self._stopped,
+            # What nobody told of may have been: no service is started that somebody has stopped.
+            stopped=spec.unit in self._stopped or not self.hears(),
         )
         return self._act_on(spec, fact, trial, verdict, now_ns)
 
@@ -271,11 +241,11 @@ class Probation:
         self, spec: ServiceSpec, fact: UnitFact, trial: Trial, now_ns: int
     ) -> Trial | None:
         """Before a job of ours: how it does as it is, or a start that was not ours."""
-        if trial.purpose == "way back":
+        if trial.purpose != "change":
             return None
         if self._ledger.owed(spec.unit) is None:
             if not runs(fact):
-                self._over(trial)
+                self._over(trial, "it does not run")
                 return None
             return trial.begin(first_started_ns(fact) or now_ns, fact.restarts)
         if trial.sound is None:
@@ -309,13 +279,13 @@ class Probation:
             case Unhealthy():
                 self._unhealthy(spec, fact, trial, verdict.why, now_ns)
             case Over():
-                self._over(trial)
+                self._over(trial, verdict.why)
         return now_ns
 
     def _healthy(self, spec: ServiceSpec, trial: Trial, now_ns: int) -> None:
         self._close(spec.unit)
-        self._standing_of(spec.unit).ailment = None
-        self._result(spec.unit, None, now_ns)
+        self._standings.well(spec.unit)
+        self._standings.result(spec.unit, None, now_ns)
         if trial.purpose == "way back":
             self._ended_back(trial, now_ns, well=True)
             return
@@ -327,22 +297,21 @@ class Probation:
         self._probing.forget(spec.unit)
         if trial.purpose == "way back":
             self._close(spec.unit)
-            self._ail(fact, f"{spec.unit} is not healthy on what came back either: {why}")
+            self._standings.ail(fact, f"{spec.unit} is not healthy on what came back either: {why}")
             self._ended_back(trial, now_ns, well=False, why=why)
-            self._result(spec.unit, why, now_ns)
+            self._standings.result(spec.unit, why, now_ns)
             return
         back_to = self._back_to(spec.unit)
-        closed = self._verdicts.breakers.status(spec.unit)
-        tried_once = closed is not None and closed["state"] != "closed"
+        tried_once = trial.purpose == "fallback" or self._standings.has_moved(spec.unit)
         if (
             spec.on_unhealthy == "keep"
             or tried_once
             or not (trial.stale and trial.sound and back_to)
         ):
             self._close(spec.unit)
-            self._ail(fact, f"{spec.unit} did not become healthy on a change: {why}")
+            self._standings.ail(fact, f"{spec.unit} did not become healthy on a change: {why}")
             self._tell(_tried(trial, "unhealthy", why, now_ns))
-            self._result(spec.unit, why, now_ns)
+            self._standings.result(spec.unit, why, now_ns)
             return
         # Kept before any file goes back: whoever starts from here on must not correct it again.
         self._verdicts.marks.put(
@@ -353,7 +322,7 @@ class Probation:
         self._ledger.settle(spec.unit)
         way_back = replace(trial, purpose="way back", begun_ns=0, why=why, stale=False)
         self._ledger.trials.put(way_back)
-        self.moved = True
+        self._moved = True
 
     def _put_back(self, unit: str, now_ns: int) -> None:
         """What others read too they have to take up as it is now."""
@@ -369,12 +338,13 @@ class Probation:
         self._verdicts.changed = True
         told = _tried(trial, "rolled-back", trial.why, now_ns)
         self._tell(replace(told, well=well, beside=why))
-        self.moved = True
+        self._moved = True
 
-    def _over(self, trial: Trial) -> None:
+    def _over(self, trial: Trial, why: str) -> None:
         self._close(trial.unit)
         if trial.purpose == "way back":
-            self._tell(_tried(trial, "rolled-back", trial.why, trial.found_ns))
+            told = _tried(trial, "rolled-back", trial.why, trial.found_ns)
+            self._tell(replace(told, beside=why))
 
     def _close(self, unit: str) -> None:
         self._ledger.trials.close(unit)
@@ -382,75 +352,9 @@ class Probation:
             self._takeup.forget_before(self._resources[before.resource])
         self._stopped.discard(unit)
 
-    # ---- outside trials
-
-    def _stands(self, spec: ServiceSpec, fact: UnitFact, now_ns: int) -> int | None:
-        """Take note of ends that nobody asked for, and of probes that were asked by the clock."""
-        standing = self._standing_of(spec.unit)
-        trial = self._ledger.trials.of(spec.unit)
-        failed = fact.active_state == "failed"
-        crashed = fact.restarts > standing.restarts or (failed and not standing.failed)
-        known = standing.main != (0, 0)
-        standing.restarts, standing.failed = fact.restarts, failed
-        if identity(fact) != standing.main or not is_up(fact):
-            standing.main = identity(fact) if is_up(fact) else (0, 0)
-            standing.since_ns = now_ns
-        if trial is not None or not self._counts(spec.unit, fact):
-            return None
-        if crashed and known:
-            why = f"its main process ended with {fact.ended or 'exit status 0'}"
-            self._result(spec.unit, why, now_ns)
-        stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
-        if not is_up(fact):
-            return None
-        if now_ns < stable_ns:
-            return stable_ns if standing.ailment or spec.fallback else None
-        last = self._probing.rounds.get(spec.unit)
-        if not spec.health.probes:
-            standing.ailment = None
-            self._result(spec.unit, None, now_ns)
-        elif last is not None and last.main == standing.main and last.ended_ns != standing.heard_ns:
-            standing.heard_ns = last.ended_ns
-            standing.ailment = None
-            if last.passed or last.failures:
-                self._result(spec.unit, "; ".join(last.failures) or None, now_ns)
-        return None
-
-    def _counts(self, unit: str, fact: UnitFact) -> bool:
-        """Whether what runs is on the values that a half-open breaker has tried."""
-        breaker = self._verdicts.breakers.status(unit)
-        if breaker is None or breaker["state"] != "half-open":
-            return True
-        return identity(fact)[1] > self._half_open_ns.get(unit, 0)
-
-    def _standing_of(self, unit: str) -> _Standing:
-        return self._standing.setdefault(unit, _Standing())
-
-    def _ail(self, fact: UnitFact, why: str) -> None:
-        standing = self._standing_of(fact.name)
-        standing.ailment = why
-        standing.since_ns, standing.main = 0, (0, 0)
-        standing.restarts, standing.failed = fact.restarts, fact.active_state == "failed"
-
-    def _seen_restarts(self, unit: str) -> int:
-        return self._standing_of(unit).restarts
-
-    def _result(self, unit: str, problem: str | None, now_ns: int) -> None:
-        if self._verdicts.breakers.result(unit, problem, now_ns, self._now()) is not None:
-            self._moved(unit)
-
-    def _moved(self, unit: str) -> None:
-        """What is to be held is another now, or is to be tried again."""
-        self._probing.forget(unit)
-        self.moved = True
-
     def _save(self) -> None:
         self._takeup.save()
         self._verdicts.save()
-
-
-def _in_place(unit: str, why: str) -> str:
-    return f"the fallback of {unit} is held in place of the policy's values: {why}"
 
 
 def _spared(back_to: tuple[Before, ...]) -> dict[str, frozenset[Field] | None]:

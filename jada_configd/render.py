@@ -1,11 +1,13 @@
 """What people read on a terminal: 80 columns, what has drifted first, and what to do next."""
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from jada_configd.core.breaker import BESIDE, held_in_place
+from jada_configd.core.marks import taken_back
 from jada_configd.core.model import ABSENT
-from jada_configd.core.wording import both_shown, count, escaped
+from jada_configd.core.wording import both_shown, count, escaped, seconds
 
 WIDTH = 80
 _INDENT = "    "
@@ -29,6 +31,11 @@ _UNIT = 36  # columns of its name
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 MUCH = 0.5  # of a limit: who uses so much is named
 _YES_NO = {True: "yes", False: "no"}
+_CAME_BACK = {
+    True: "it is healthy on what stood before",
+    False: "it is not healthy on what stood before either",
+    None: "how it does on what stood before is not known",
+}
 
 
 class Painter:
@@ -100,8 +107,9 @@ def status(plain: Mapping[str, Any], paint: Painter, hints: Iterable[str]) -> st
             lines += _wrapped(escaped(line), _INDENT)
     lines.append("")
     lines += [f"{'RESULT':<10}{'SINCE (UTC)':<21}{'CORRECTED':>9}  RESOURCE"]
+    below = _told_below(plain["services"])
     for each in plain["resources"]:
-        lines += _status_row(each, paint)
+        lines += _status_row(each, paint, below)
     if plain["services"]:
         head = f"{'ACTIVE':<14}{'PROCESS':>8}  {'LOADED':<8}{'HEALTHY':<8}"
         lines += ["", f"{'SERVICE':<{_UNIT}}{head}"]
@@ -117,8 +125,8 @@ def status(plain: Mapping[str, Any], paint: Painter, hints: Iterable[str]) -> st
     return "\n".join(lines) + "\n"
 
 
-def _status_row(each: Mapping[str, Any], paint: Painter) -> list[str]:
-    since = each["since"].replace("T", " ")[:19]
+def _status_row(each: Mapping[str, Any], paint: Painter, below: Mapping[str, str]) -> list[str]:
+    since = _moment(each["since"])
     identity = escaped(each["id"])
     row = f"{each['result']:<10}{since:<21}{each['corrections']:>9}  "
     lines = (
@@ -127,9 +135,28 @@ def _status_row(each: Mapping[str, Any], paint: Painter) -> list[str]:
         else [row.rstrip(), _INDENT + identity]
     )
     lines[0] = lines[0].replace(each["result"], paint(each["result"]), 1)
-    if each.get("problem"):
-        lines += _told(each["problem"])
-    return lines
+    problem, units = each.get("problem") or "", {}
+    for sentence, unit in below.items():
+        if sentence in problem:
+            problem = problem.replace(sentence, "")
+            units[unit] = f"see {unit} below"
+    left = filter(None, problem.split("; "))
+    return lines + [line for part in (*left, *units.values()) for line in _told(part)]
+
+
+def _told_below(services: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The sentences of problems that are told of a service itself, and of which."""
+    told: dict[str, str] = {}
+    for each in services:
+        unit, health = each["unit"], each.get("health")
+        back, breaker = each.get("rolled_back"), each.get("breaker")
+        if back:
+            told[taken_back(unit, back["why"])] = unit
+        if breaker and breaker["state"] == "open":
+            told[held_in_place(unit, breaker["why"])] = unit
+        if health:
+            told[health["why"]] = unit
+    return told
 
 
 def _service_rows(each: Mapping[str, Any]) -> list[str]:
@@ -137,12 +164,50 @@ def _service_rows(each: Mapping[str, Any]) -> list[str]:
     loaded, healthy = (_YES_NO.get(each[name], "-") for name in ("loaded", "healthy"))
     row = f"{each['active']:<14}{process:>8}  {loaded:<8}{healthy}"
     lines = [f"{unit:<{_UNIT}}{row}"] if len(unit) < _UNIT else [unit, " " * _UNIT + row]
+    lines += [line for sentence in _course(each) for line in _told(sentence)]
     if each.get("usage"):
         # Broken between the limits, not within one.
         parts = (part.replace(" ", _NO_BREAK) for part in _usage(each["usage"]))
         told = _wrapped(", ".join(parts), _INDENT)
         lines += [line.replace(_NO_BREAK, " ") for line in told]
     return lines
+
+
+def _course(each: Mapping[str, Any]) -> Iterator[str]:
+    """How a service does on what is held: why not well, and what is held in place of that."""
+    retry = f"`jada-configd retry {each['unit']}`"
+    ailment = (each.get("health") or {}).get("why", "")
+    if ailment:
+        yield ailment.removeprefix(f"{each['unit']} ")
+    if back := each.get("rolled_back"):
+        yield f"this policy was taken back at {_moment(back['since'])} UTC: {back['why']}"
+        if not ailment or back["healthy"] is not False:  # else it says so
+            yield _CAME_BACK[back["healthy"]]
+        yield f"{retry} tries it again"
+    breaker = each.get("breaker") or {"state": "closed"}
+    if breaker["state"] != "closed":
+        yield _breaker(breaker, ailment, retry)
+    healthy = each.get("latency_ms", {}).get("healthy", {"p50": None})
+    if healthy["p50"] is not None:
+        p50, p99 = (seconds(healthy[name] / 1000) for name in ("p50", "p99"))
+        yield f"from drift to healthy: {p50} (p50), {p99} (p99)"
+
+
+def _breaker(breaker: Mapping[str, Any], ailment: str, retry: str) -> str:
+    why, _, beside = (breaker["why"] or "why is not known").partition(BESIDE)
+    since = f"since {_moment(breaker['since'])} UTC"
+    if breaker["state"] == "half-open":
+        return f"the policy's values are tried once, {since}; its fallback was held: {why}"
+    if beside and not ailment.endswith(beside):
+        why += f"{BESIDE}{beside}"
+    again = f"{_moment(breaker['retry_at'])} UTC" if breaker["retry_at"] else "some time"
+    then = f"the policy's values are tried again at {again}, or by {retry}"
+    return f"its fallback is held {since}: {why}; {then}"
+
+
+def _moment(at: str) -> str:
+    """To the second."""
+    return at.replace("T", " ")[:19]
 
 
 def _usage(plain: Mapping[str, Any]) -> list[str]:

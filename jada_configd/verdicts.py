@@ -25,16 +25,18 @@ class Keeps(Protocol):
 class Verdicts:
     """Saved in one document, synced, whenever something in it is another."""
 
-    def __init__(self, memory: Keeps) -> None:
+    def __init__(self, memory: Keeps, *, keeps: bool = True) -> None:
+        """`keeps` False: for looking alone, by a policy that need not be the one in force."""
         kept = memory.verdicts() or {}
         self._memory = memory
+        self._keeps = keeps
         self.marks = Marks.of_plain(kept.get("marks"))
         self.breakers = Breakers.of(kept.get("breakers"), boot_id())
         self.changed = False
 
     def save(self) -> None:
         """Make all of it last, if it has changed."""
-        if self.changed or self.breakers.changed:
+        if self._keeps and (self.changed or self.breakers.changed):
             self._memory.save_verdicts(
                 {"marks": self.marks.plain(), "breakers": self.breakers.plain(boot_id())}
             )

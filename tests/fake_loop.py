@@ -14,7 +14,7 @@ from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Resource, ResourceId
 from jada_configd.core.overlay import overlaid
 from jada_configd.core.probes import Question
-from jada_configd.core.report import Report, Tried
+from jada_configd.core.report import BreakerMoved, Report, Tried
 from jada_configd.core.resources import resolve, service_of
 from jada_configd.core.schedule import GAP_NS, Schedule
 from jada_configd.core.seams import Probe
@@ -24,6 +24,7 @@ from jada_configd.kinds import KINDS
 from jada_configd.probation import Probation
 from jada_configd.probing import Probing
 from jada_configd.reconcile import Reconciler
+from jada_configd.standings import Standings
 from jada_configd.takeup import TakeUp
 from jada_configd.verdicts import Verdicts
 from tests.fake_calendar import FakeCalendar
@@ -85,7 +86,7 @@ class FakeLoop:
         self.keeps_known = True
         self.reports: dict[ResourceId, Report] = {}
         self.history: list[Report] = []
-        self.tried: list[Tried] = []
+        self.tried: list[Tried | BreakerMoved] = []
         self.boot()
 
     # ---- start and end
@@ -101,14 +102,17 @@ class FakeLoop:
         self.probing = Probing(None, NoQuestions(), dict, lambda _: False)
         self.takeup.rounds = self.probing.rounds
         self.verdicts = Verdicts(Disk(self))
+        now, tell = self.calendar.now, self.tried.append
+        standings = Standings(self.ledger.trials, self.probing, self.verdicts, tell, now)
         self.probation = Probation(
             host,
             self.ledger,
             self.takeup,
             self.probing,
             self.verdicts,
-            self.tried.append,
-            self.calendar.now,
+            standings,
+            tell,
+            now,
         )
         self.probation.at_work = lambda unit: self._last.get(unit) in self._jobs
         host.course_of = self.probation.course
@@ -203,8 +207,7 @@ class FakeLoop:
         again_ns = self.probation.look(unit, self.host.now_ns)
         if again_ns is not None:
             self.schedule.hint((service_of(unit),), again_ns, "retry")
-        if self.probation.moved:
-            self.probation.moved = False
+        if self.probation.take_moved():
             self._resolve()
             self.schedule.hint_all(self.host.now_ns, "retry")
 

@@ -13,6 +13,7 @@ from jada_configd.core.actions import Action, StartJob
 from jada_configd.core.model import Exactly, ResourceId
 from jada_configd.core.report import Report
 from jada_configd.core.specs import Apply, When
+from jada_configd.core.staleness import TICK_NS
 from tests.fake_host import MILLISECOND_NS, SECOND_NS, Died, FakeHost, JobEnded, Unit
 from tests.fake_loop import FakeLoop
 from tests.kinds.worlds import AGENT, HOME, content_holds, policy, service_spec, settings_spec
@@ -148,6 +149,12 @@ class Services(RuleBasedStateMachine):
         self.note_looks()
         if self.was_wrong and self.is_right() and self.has_read_wrong():
             self.excused.add(self.activation)  # whoever had seen that is dead
+        entry = self.host.files.get(HOME)
+        if self.keeps_known and self.right_ns is not None and entry is not None:
+            # It read while nobody looked; the file was touched since, or it may have been.
+            unseen = self.last_read_ns() > self.right_ns
+            if unseen and entry.mtime_ns + TICK_NS >= self.last_read_ns():
+                self.suspects.add(self.activation)
         self.loop.boot()
         self.was_wrong = self.seen = False
         if not self.keeps_known:

@@ -11,12 +11,14 @@ from typing import Final
 from jada_configd.core.histogram import Histogram
 from jada_configd.core.model import ResourceId
 from jada_configd.core.report import (
+    BreakerMoved,
     Event,
     PolicyLoaded,
     PolicyRejected,
     Reconciled,
     Report,
     ServiceApplied,
+    Tried,
 )
 from jada_configd.core.status import state_of
 
@@ -24,7 +26,13 @@ from jada_configd.core.status import state_of
 CORRECTION_BOUNDS: Final = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
+# By default a service counts as healthy after 5 s; it may be busy before, or wait for a window.
+RECOVERY_BOUNDS: Final = (
+    1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0,
+)  # fmt: skip
 APPLY_BOUNDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+WELL: Final = {True: "yes", False: "no", None: "unknown"}  # on what came back
 
 
 class Account:
@@ -42,6 +50,10 @@ class Account:
         self.applies: Counter[tuple[str, str]] = Counter()  # by unit and end of the job
         self.correction_seconds: dict[str, Histogram] = {}  # by kind
         self.apply_seconds: dict[str, Histogram] = {}  # by unit
+        self.trials: Counter[tuple[str, str]] = Counter()  # by unit and outcome
+        self.roll_backs: Counter[tuple[str, str]] = Counter()  # by unit and whether it did well
+        self.recovery_seconds: dict[str, Histogram] = {}  # by unit
+        self.breaker_moves: Counter[tuple[str, str]] = Counter()  # by unit and state
         self._adrift: set[ResourceId] = set()
         self._contested: dict[ResourceId, int] = {}  # fields
 
@@ -62,6 +74,10 @@ class Account:
                 self.applies[event.unit, event.job_result] += 1
                 found = self.apply_seconds.setdefault(event.unit, Histogram(APPLY_BOUNDS))
                 found.observe(event.seconds)
+            case Tried():
+                self._tried(event)
+            case BreakerMoved():
+                self.breaker_moves[event.unit, event.state] += 1
             case PolicyLoaded():
                 self.policy_loaded = now
             case PolicyRejected():
@@ -85,6 +101,14 @@ class Account:
             self.last_correction = now
             found = self.correction_seconds.setdefault(kind, Histogram(CORRECTION_BOUNDS))
             found.observe(max(0, report.corrected_ns - report.detected_ns) / 1e9)
+
+    def _tried(self, event: Tried) -> None:
+        self.trials[event.unit, event.outcome] += 1
+        if event.outcome == "rolled-back":
+            self.roll_backs[event.unit, WELL[event.well]] += 1
+        elif event.outcome == "healthy":
+            found = self.recovery_seconds.setdefault(event.unit, Histogram(RECOVERY_BOUNDS))
+            found.observe(event.seconds)
 
     def _fought_over(self, report: Report) -> None:
         contest = report.contest

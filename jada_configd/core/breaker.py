@@ -17,6 +17,7 @@ from jada_configd.core.specs import FallbackSpec
 
 State: TypeAlias = Literal["closed", "open", "half-open"]
 
+BESIDE: Final = "; with the fallback's values: "  # parts the two whys of an open breaker
 _SECOND_NS: Final = 1_000_000_000
 _LAST_MOMENT: Final = 253_402_300_799.0  # the end of the year 9999, the last that has a date
 
@@ -58,13 +59,15 @@ class Breakers:
 
     def hold(
         self, specs: Mapping[str, FallbackSpec], revision: str, now_ns: int, now: float
-    ) -> None:
+    ) -> tuple[str, ...]:
         """These units have a fallback from now on; what is known of others is forgotten.
 
         Another revision of the policy closes all: somebody has changed something, and what is
-        wanted now has not been tried.
+        wanted now has not been tried. Returns the units whose breaker was not closed before that.
         """
-        before = self._breakers if revision == self._revision else {}
+        same = revision == self._revision
+        before = self._breakers if same else {}
+        unclosed = {unit for unit, each in self._breakers.items() if each.state != "closed"}
         held = {unit: before.get(unit) or _Breaker(now) for unit in specs}
         self._specs = dict(specs)
         for unit, breaker in held.items():
@@ -74,6 +77,7 @@ class Breakers:
                 held[unit] = breaker.waits(due_ns, now_ns, now)
         self.changed |= revision != self._revision or held != self._breakers
         self._revision, self._breakers = revision, held
+        return () if same else tuple(unit for unit in specs if unit in unclosed)
 
     def result(self, unit: str, problem: str | None, now_ns: int, now: float) -> State | None:
         """What was found of the service, None being healthy; the state if that is another one now.
@@ -139,7 +143,7 @@ class Breakers:
             return None
         why = breaker.why
         if breaker.beside is not None:
-            why = f"{why}; with the fallback's values: {breaker.beside}"
+            why = f"{why}{BESIDE}{breaker.beside}"
         return {
             "state": breaker.state,
             "failures": breaker.failures,
@@ -177,6 +181,12 @@ class Breakers:
         self._breakers[unit] = breaker
         self.changed |= breaker != before
         return breaker.state if breaker.state != before.state else None
+
+
+def held_in_place(unit: str, why: str | None) -> str:
+    """What an operator has to know of an open breaker; of one that was kept `why` may be gone."""
+    what = f"the fallback of {unit} is held in place of the policy's values"
+    return f"{what}: {why}" if why else what
 
 
 def _retry_ns(spec: FallbackSpec) -> int:

@@ -30,8 +30,7 @@ class Mark:
 
     def sentence(self) -> str:
         """What an operator has to know, and can do."""
-        what = f"{self.unit} did not become healthy on this policy, which was taken back"
-        return f"{what}: {self.why}; `jada-configd retry {self.unit}` tries it again"
+        return taken_back(self.unit, self.why)
 
 
 class Marks:
@@ -106,6 +105,12 @@ class Marks:
         with suppress(KeyError, TypeError, ValueError, AttributeError):
             marks._marks = {str(unit): _mark_of(str(unit), each) for unit, each in kept.items()}
         return marks
+
+
+def taken_back(unit: str, why: str) -> str:
+    """The sentence of a mark."""
+    what = f"{unit} did not become healthy on this policy, which was taken back"
+    return f"{what}: {why}; `jada-configd retry {unit}` tries it again"
 
 
 def shown(spared: frozenset[Field] | None) -> list[str]:

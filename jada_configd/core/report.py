@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from jada_configd.core.breaker import State
 from jada_configd.core.model import Cause, Drift, Field, Resource, Result
 
 
@@ -99,7 +100,7 @@ class Tried:
     """It is known how a service does on a change.
 
     `why` is why it did not do well. "rolled-back": what stood before was put back; `well` is
-    whether the service does well on that (None: somebody has stopped it), else `beside` is why not.
+    whether the service does well on that (None: nobody will know), else `beside` is why not.
     `seconds` are from the drift, or the new policy, to the verdict.
     """
 
@@ -110,6 +111,19 @@ class Tried:
     seconds: float
     well: bool | None = None
     beside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerMoved:
+    """The breaker of a service is in another state now, and `why` it came into that.
+
+    `retry` is in how many seconds an open one has the policy's values tried again.
+    """
+
+    unit: str
+    state: State
+    why: str
+    retry: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +156,6 @@ class Standing:
     textfile: str | None = None
 
 
-Event: TypeAlias = Reconciled | ServiceApplied | Tried | PolicyLoaded | PolicyRejected | Standing
+Event: TypeAlias = (
+    Reconciled | ServiceApplied | Tried | BreakerMoved | PolicyLoaded | PolicyRejected | Standing
+)

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from jada_configd.core.account import Account
+from jada_configd.core.account import RECOVERY_BOUNDS, WELL, Account
+from jada_configd.core.breaker import State as Breaker
 from jada_configd.core.histogram import Histogram
 from jada_configd.core.model import Result
+from jada_configd.core.report import Outcome
 from jada_configd.core.status import State
 
 Sample: TypeAlias = tuple[tuple[str, ...], "int | float | Histogram"]  # values of the labels
@@ -142,6 +144,53 @@ def apply_seconds(facts: Facts) -> Iterator[Sample]:
     for unit in _units(facts):
         if unit in facts.account.apply_seconds:
             yield (unit,), facts.account.apply_seconds[unit]
+
+
+def trials(facts: Facts) -> Iterator[Sample]:
+    """Trials by unit and outcome."""
+    for unit in _units(facts):
+        for outcome in get_args(Outcome):
+            yield (unit, outcome), facts.account.trials[unit, outcome]
+
+
+def roll_backs(facts: Facts) -> Iterator[Sample]:
+    """Roll-backs by unit and what came of them."""
+    for unit in _units(facts):
+        for well in WELL.values():
+            yield (unit, well), facts.account.roll_backs[unit, well]
+
+
+def recovery_seconds(facts: Facts) -> Iterator[Sample]:
+    """How long it took from drifts to healthy services, by unit."""
+    for unit in _units(facts):
+        yield (unit,), facts.account.recovery_seconds.get(unit) or Histogram(RECOVERY_BOUNDS)
+
+
+def rolled_back(facts: Facts) -> Iterator[Sample]:
+    """Whether each unit is kept from the policy in force."""
+    for service in facts.snapshot["services"]:
+        yield (service["unit"],), int(service["rolled_back"] is not None)
+
+
+def breakers(facts: Facts) -> Iterator[Sample]:
+    """Each state of each breaker, of which one holds."""
+    for unit, breaker in _breakers(facts):
+        for state in get_args(Breaker):
+            yield (unit, state), int(breaker["state"] == state)
+
+
+def breaker_moves(facts: Facts) -> Iterator[Sample]:
+    """How often each breaker came into each state."""
+    for unit, _ in _breakers(facts):
+        for state in get_args(Breaker):
+            yield (unit, state), facts.account.breaker_moves[unit, state]
+
+
+def _breakers(facts: Facts) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Those of the units that have a fallback."""
+    for service in facts.snapshot["services"]:
+        if service["breaker"] is not None:
+            yield service["unit"], service["breaker"]
 
 
 def _units(facts: Facts) -> list[str]:

@@ -81,6 +81,7 @@ class UnitFact:
     command: tuple[str, ...] = ()  # argv of the first ExecStart=
     control_group: str = ""
     limits: Mapping[str, LimitPair] | None = None
+    once: bool = False  # Type=oneshot: it is done when its command has ended well
     restarts: int = 0  # NRestarts: by Restart=, since somebody last started it
     ended: str = ""  # how its last main process ended: "exit status 3", "signal SEGV"; "": well
     start_burst: int = 0  # StartLimitBurst; 0: as many starts as anybody likes

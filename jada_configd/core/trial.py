@@ -7,13 +7,14 @@ CLOCK_MONOTONIC in nanoseconds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from jada_configd.core.seams import UnitFact
 from jada_configd.core.specs import HealthSpec
 from jada_configd.core.wording import count, seconds
 
-Purpose: TypeAlias = Literal["change", "way back"]
+# "fallback": a unit that has failed is started on the values that are held in place of others.
+Purpose: TypeAlias = Literal["change", "way back", "fallback"]
 
 # systemd starts a service anew that has ended (Restart=, systemd.service(5)). Once may be a port
 # that was still taken; twice is a crash loop, which the start limit would end.
@@ -195,6 +196,8 @@ def _over(trial: Trial, fact: UnitFact, *, at_work: bool, stopped: bool) -> Verd
         return None
     if stopped:
         return Over("somebody has stopped it")
+    if fact.once and fact.result == "success":
+        return Healthy()
     return Unhealthy(f"its main process has ended{_how(fact)}")
 
 
@@ -232,6 +235,13 @@ def _span(value: float) -> str:
 # ------------------------------------------------------------------------------ to be kept
 
 
+def _purpose(kept: object) -> Purpose:
+    for purpose in get_args(Purpose):
+        if purpose == kept:
+            return cast("Purpose", purpose)
+    raise ValueError(kept)
+
+
 def plain(trial: Trial) -> dict[str, Any]:
     """A trial as JSON."""
     return {
@@ -255,7 +265,7 @@ def trial_of(unit: str, kept: Mapping[str, Any]) -> Trial:
     pid, started_ns = kept["main"]
     return Trial(
         unit,
-        "way back" if kept["purpose"] == "way back" else "change",
+        _purpose(kept["purpose"]),
         int(kept["found_ns"]),
         bool(kept["stale"]),
         None if sound is None else bool(sound),

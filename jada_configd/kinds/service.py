@@ -92,7 +92,7 @@ class ServiceKind:
         if problem is None and note is None and owed is None:
             note = unreachable_note(reader, unit, spec.limits)
         back = tuple(
-            PutBack(each, reader.stood_before(each.resource), reader.read_file(each.path))
+            PutBack(each, _stood(each, reader), reader.read_file(each.path))
             for each in course.back_to
         )
         busy = _busy(spec, unit, course, reader) if owed is not None else None
@@ -135,6 +135,10 @@ def _way_back(spec: ServiceSpec, evidence: Evidence) -> Plan:
     files = [action for each in evidence.back for action in _put_back(each)]
     reload = (ReloadUnits(),) if any(_is_drop_in(each.before) for each in evidence.back) else ()
     return Plan((*files, *reload, StartJob(spec.unit, "start")), way_back=True)
+
+
+def _stood(before: Before, reader: Reader) -> bytes | None:
+    return reader.stood_before(before.resource) if before.content is None else before.content
 
 
 def _is_drop_in(before: Before) -> bool:

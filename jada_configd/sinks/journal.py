@@ -23,6 +23,7 @@ MESSAGE_IDS: Final[Mapping[str, str]] = {
     "failed": "f7b5cf4aacb34e6487a82af193de638e",
     "service-applied": "e832aaff90544d21913f925cdba2cb2b",
     "rolled-back": "38bee2e14d3b4da48706037d804cbb5c",
+    "fallback": "f22f36187226414291a09c1c36f4cfb4",
     "policy-loaded": "f70b9c423dcd4eafa3cc59b0cbfc073b",
     "policy-rejected": "deb0d25bf41a4579ad461f5b106e83f9",
     "contested": "d10fa364af974d62b0bf7a0655d24fd1",

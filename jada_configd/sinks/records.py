@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from jada_configd.core.breaker import held_in_place
 from jada_configd.core.model import pointer
 from jada_configd.core.report import (
+    BreakerMoved,
     Contest,
     Event,
     PolicyLoaded,
@@ -40,6 +42,8 @@ class Records:
                 self._applied(event)
             case Tried():
                 self._tried(event)
+            case BreakerMoved():
+                self._breaker_moved(event)
             case PolicyLoaded():
                 self._send("policy-loaded", _loaded(event), NOTICE, {})
             case PolicyRejected():
@@ -100,8 +104,9 @@ class Records:
     def _tried(self, event: Tried) -> None:
         """What went well is no news: the job of it has been told."""
         unit, why = escaped(event.unit), escaped(event.why)
-        fields = {"JADA_RESOURCE": f"service:{event.unit}", "JADA_FIELD": event.fields}
-        changed = f" with {escaped(', '.join(event.fields))}" if event.fields else ""
+        named = [each for each in event.fields if each]  # "" is a file as a whole
+        fields = {"JADA_RESOURCE": f"service:{event.unit}", "JADA_FIELD": named}
+        changed = f" with {_some(list(map(escaped, named)), ', ')}" if named else ""
         if event.outcome == "unhealthy":
             text = f"{unit} did not become healthy{changed}: {why}"
             self._send("failed", text, ERROR, fields)
@@ -109,7 +114,7 @@ class Records:
             ends = {
                 True: "and it is healthy on that",
                 False: f"and it is not healthy on that either: {escaped(event.beside)}",
-                None: "and somebody has stopped it since",
+                None: f"and how it does on that is not known: {escaped(event.beside)}",
             }
             text = (
                 f"{unit} did not become healthy{changed}: {why}; what stood before was put back, "
@@ -118,6 +123,21 @@ class Records:
             )
             self._send("rolled-back", text, CRITICAL, fields)
 
+    def _breaker_moved(self, event: BreakerMoved) -> None:
+        unit, why = escaped(event.unit), escaped(event.why)
+        fields = {"JADA_RESOURCE": f"service:{event.unit}"}
+        match event.state:
+            case "open":
+                again = "" if event.retry is None else f", which are tried in {event.retry:g} s"
+                text = f"{held_in_place(unit, None)}{again}: {why}"
+                self._send("fallback", text, ERROR, fields)
+            case "half-open":
+                text = f"the policy's values are tried on {unit} once: {why}"
+                self._send("fallback", text, NOTICE, fields)
+            case "closed":
+                text = f"the policy's values are held for {unit} again, not its fallback: {why}"
+                self._send("fallback", text, NOTICE, fields)
+
 
 def _loaded(event: PolicyLoaded) -> str:
     return "\n".join([f"{escaped(event.path)} is in force, {event.revision}", *event.warnings])
@@ -125,7 +145,11 @@ def _loaded(event: PolicyLoaded) -> str:
 
 def _changes(report: Report) -> str:
     """The changes in one piece of text: as many as a line bears, and how many more."""
-    shown = [change_line(change) for change in report.drift.changes[:_CHANGES_SHOWN]]
-    more = len(report.drift.changes) - len(shown)
-    text = "; ".join([*shown, *([f"and {more} more"] if more else [])])
+    text = _some([change_line(change) for change in report.drift.changes], "; ")
     return f": {text}" if text else ""
+
+
+def _some(items: Sequence[str], between: str) -> str:
+    shown = items[:_CHANGES_SHOWN]
+    more = len(items) - len(shown)
+    return between.join([*shown, *([f"and {more} more"] if more else [])])

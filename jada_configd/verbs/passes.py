@@ -5,18 +5,27 @@ import dataclasses
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
+from contextlib import closing
 from typing import Final
 
 from jada_configd.assembly import assemble
 from jada_configd.core.model import ResourceId
-from jada_configd.core.report import Event, Reconciled, Report, ServiceApplied, Tried
+from jada_configd.core.report import (
+    BreakerMoved,
+    Event,
+    Reconciled,
+    Report,
+    ServiceApplied,
+    Tried,
+)
 from jada_configd.core.snapshot import resource_plain
 from jada_configd.core.specs import Policy
 from jada_configd.core.status import overall
 from jada_configd.core.wording import escaped
 from jada_configd.errors import Busy, HostError, PolicyError
 from jada_configd.host.directories import NEEDS_ROOT, Directories, directories
+from jada_configd.loop import Loop
 from jada_configd.render import passed
 from jada_configd.sinks.journal import Journal
 from jada_configd.sinks.records import Records
@@ -50,20 +59,31 @@ def check(options: argparse.Namespace) -> int:
 
 def apply(options: argparse.Namespace) -> int:
     """Correct, have services take it up, look again; ends when nothing is under way any more."""
-    where = directories(user=options.user, root=options.root, environ=os.environ)
-    corrected: dict[ResourceId, Report] = {}
-    jobs: list[ServiceApplied] = []
-    records = Records(Journal().send)
+    with closing(Journal()) as journal:
+        return _apply(options, _Heard(Records(journal.send)))
 
-    def hear(event: Event) -> None:
+
+class _Heard:
+    """What has happened in a pass."""
+
+    def __init__(self, records: Records) -> None:
+        self.corrected: dict[ResourceId, Report] = {}
+        self.jobs: list[ServiceApplied] = []
+        self._records = records
+
+    def hear(self, event: Event) -> None:
+        """Take note of it; what lasts beyond the pass is recorded as a daemon would."""
         match event:
             case Reconciled(report) if report.result == "corrected":
-                corrected.setdefault(report.resource.id, report)
+                self.corrected.setdefault(report.resource.id, report)
             case ServiceApplied():
-                jobs.append(event)
-            case Tried():
-                records.handle(event)  # whoever made the pass, it is told as the daemon tells it
+                self.jobs.append(event)
+            case Tried() | BreakerMoved():
+                self._records.handle(event)
 
+
+def _apply(options: argparse.Namespace, heard: _Heard) -> int:
+    where = directories(user=options.user, root=options.root, environ=os.environ)
     try:
         where.check_root()
         policy = load(options, where)
@@ -71,33 +91,38 @@ def apply(options: argparse.Namespace) -> int:
             policy = _enforced(policy)
         if options.now:
             policy = dataclasses.replace(policy, windows={})
-        assembly = assemble(where, hear, daemon=False)
+        assembly = assemble(where, heard.hear, daemon=False)
         policy = assembly.advise(policy)
         loop = assembly.loop
         loop.enforce(policy, "operator")
-        end_ns = time.monotonic_ns() + APPLY_MOST_NS
-        loop.turn(0)
-        seen = 0
-        while loop.under_way() and time.monotonic_ns() < end_ns:
-            if len(corrected) > seen:
-                seen = len(corrected)
-                time.sleep(DAEMON_LOOKS)
-            loop.turn(end_ns)
+        _turn_until_done(loop, heard.corrected)
     except (PolicyError, HostError, Busy) as error:
         return _failed(options, where, error)
     # Who is known to have read right values is not restarted by the next correction.
     assembly.memory.save_known(assembly.ledger)
     reports = [
-        corrected.get(report.resource.id, report) if report.settled else report
+        heard.corrected.get(report.resource.id, report) if report.settled else report
         for report in loop.reports()
     ]
     troubles = loop.troubles()
     status = _status(reports, troubles)
-    if any(job.job_result != "done" for job in jobs):
+    if any(job.job_result != "done" for job in heard.jobs):
         status = FAILURE
     step = _after_apply(options, reports) if status else None
     _tell(options, policy, reports, troubles, step)
     return status
+
+
+def _turn_until_done(loop: Loop, corrected: Sized) -> None:
+    """Until nothing is under way any more: jobs and trials included."""
+    end_ns = time.monotonic_ns() + APPLY_MOST_NS
+    loop.turn(0)
+    seen = 0
+    while loop.under_way() and time.monotonic_ns() < end_ns:
+        if len(corrected) > seen:
+            seen = len(corrected)
+            time.sleep(DAEMON_LOOKS)
+        loop.turn(end_ns)
 
 
 def _enforced(policy: Policy) -> Policy:

@@ -75,11 +75,21 @@ def _hints(where: Directories, plain: Mapping[str, Any]) -> list[str]:
             "loads it."
         )
     hints += _connections(plain)
-    if plain["state"] == "degraded":
+    if plain["state"] == "degraded" and not _gone_back(plain):
         hints.append("`jada-configd doctor` says what is in the way, and what mends that.")
     if plain["state"] not in ("in-sync", "correcting"):
         hints.append("`jada-configd check` shows what would be done.")
     return hints
+
+
+def _gone_back(plain: Mapping[str, Any]) -> bool:
+    """Whether other values than the policy's being held for a service is the reason."""
+    held = [
+        f"service:{each['unit']}:"
+        for each in plain["services"]
+        if each.get("rolled_back") or (each.get("breaker") or {}).get("state") == "open"
+    ]
+    return (plain["reason"] or "").startswith(tuple(held))
 
 
 def _connections(plain: Mapping[str, Any]) -> list[str]:

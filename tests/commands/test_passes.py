@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from jada_configd.cli import main
+from jada_configd.core.marks import Mark
+from jada_configd.memory import Memory
+from jada_configd.verdicts import Verdicts
 
 SETTINGS = "home/a/.claude/settings.json"
 POLICY = f"""version = 1
@@ -132,6 +135,20 @@ def test_a_pass_keeps_what_it_knows_for_the_next_one(tree: Path, said: Said) -> 
     assert said("apply")[0] == 0
     kept = json.loads((tree / "var/lib/jada-configd/known.json").read_text())
     assert list(kept["known"]) == [f"settings:/{SETTINGS}"]
+
+
+def test_a_look_by_another_policy_forgets_nothing_of_services(tree: Path, said: Said) -> None:
+    """Else the next start would write values again that a service did not bear."""
+    state = tree / "var/lib/jada-configd"
+    verdicts = Verdicts(Memory(str(state), create=True))
+    verdicts.marks.put(Mark("a.service", "sha256:0", "exit status 3", 0.0, {}))
+    verdicts.changed = True
+    verdicts.save()
+    before = {each.name: each.read_bytes() for each in state.iterdir()}
+    said("check")
+    assert {each.name: each.read_bytes() for each in state.iterdir()} == before
+    said("apply")
+    assert Verdicts(Memory(str(state), create=False)).marks.of("a.service") is None
 
 
 @pytest.mark.parametrize("words", [["--policy", ""], ["--root="]])

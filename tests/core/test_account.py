@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jada_configd.core.account import Account
+from jada_configd.core.breaker import State
 from jada_configd.core.histogram import Histogram
 from jada_configd.core.model import Change, Drift, Resource, ResourceId, Result
 from jada_configd.core.report import (
+    BreakerMoved,
     Contest,
     Event,
     PolicyLoaded,
@@ -16,6 +18,7 @@ from jada_configd.core.report import (
     Reconciled,
     Report,
     ServiceApplied,
+    Tried,
 )
 
 DRIFT = Drift((Change(("model",), "haiku", "sonnet"),))
@@ -114,6 +117,43 @@ def test_jobs_count_by_unit_and_end() -> None:
     assert one.apply_seconds["a.service"].count == 2
     *_, below, last = one.apply_seconds["b.service"].buckets()
     assert (below, last) == ((300.0, 0), (float("inf"), 1))
+
+
+def test_trials_count_by_unit_and_outcome_and_what_became_healthy_is_timed() -> None:
+    one = account(
+        Tried("a.service", "healthy", "", (), 5.2),
+        Tried("a.service", "unhealthy", "exit status 3", (), 60.0),
+        Tried("b.service", "healthy", "", (), 20_000.0),
+    )
+    assert one.trials == {
+        ("a.service", "healthy"): 1,
+        ("a.service", "unhealthy"): 1,
+        ("b.service", "healthy"): 1,
+    }
+    assert one.roll_backs == {}
+    timed = one.recovery_seconds
+    assert (timed["a.service"].count, timed["a.service"].sum) == (1, 5.2)
+    *_, below, last = timed["b.service"].buckets()
+    assert (below, last) == ((14400.0, 0), (float("inf"), 1))
+
+
+def test_roll_backs_count_by_what_became_of_the_service() -> None:
+    ends = (True, True, False, None)
+    back = [Tried("a.service", "rolled-back", "why", (), 9.0, well=well) for well in ends]
+    one = account(*back)
+    assert one.trials == {("a.service", "rolled-back"): 4}
+    assert one.roll_backs == {
+        ("a.service", "yes"): 2,
+        ("a.service", "no"): 1,
+        ("a.service", "unknown"): 1,
+    }
+    assert one.recovery_seconds == {}
+
+
+def test_moves_of_breakers_count_by_the_state_they_came_into() -> None:
+    states: tuple[State, ...] = ("open", "half-open", "open")
+    one = account(*(BreakerMoved("a.service", state, "why") for state in states))
+    assert one.breaker_moves == {("a.service", "open"): 2, ("a.service", "half-open"): 1}
 
 
 def test_policies_that_load_and_that_do_not() -> None:

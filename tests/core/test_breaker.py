@@ -40,8 +40,8 @@ class Clocked:
     def wall(self) -> float:
         return WALL + (self.at_ns - START) / SECOND
 
-    def hold(self, revision: str = "sha256:1") -> None:
-        self.breakers.hold(self.specs, revision, self.at_ns, self.wall)
+    def hold(self, revision: str = "sha256:1") -> tuple[str, ...]:
+        return self.breakers.hold(self.specs, revision, self.at_ns, self.wall)
 
     def results(self, row: str, unit: str = "one.service") -> list[State | None]:
         """What comes of a row of results, `u` being unhealthy, a second before each."""
@@ -265,12 +265,22 @@ def test_another_revision_closes_all() -> None:
     assert clocked.breakers.next_due_ns() is None
 
 
+def test_another_revision_names_those_that_it_has_closed() -> None:
+    clocked = Clocked(one=fallback(after=1), two=fallback(after=1), three=fallback())
+    for unit in ("one.service", "two.service", "three.service"):
+        clocked.results("u", unit)
+    assert clocked.breakers.retry("two.service", clocked.wall)
+    del clocked.specs["one.service"]
+    assert clocked.hold("sha256:2") == ("two.service",)
+    assert clocked.hold("sha256:3") == ()
+
+
 def test_the_same_revision_once_more_changes_nothing() -> None:
     clocked = Clocked(one=fallback(after=1))
     clocked.results("u")
     before, due_ns = clocked.status(), clocked.breakers.next_due_ns()
     clocked.pass_time(60)
-    clocked.hold()
+    assert clocked.hold() == ()
     assert clocked.status() == before
     assert clocked.breakers.next_due_ns() == due_ns
 

@@ -223,7 +223,10 @@ def test_debts_add_up_to_the_latest_with_all_fields() -> None:
     ledger = owing(STALE_DEBT)
     ledger.owe(UNIT, Owed(stale=False, since_ns=CORRECTED + 5, fields=("/env", "/model")))
     both = Owed(
-        stale=True, since_ns=CORRECTED + 5, fields=("/model", "/env"), first_ns=STALE_DEBT.since_ns
+        stale=True,
+        since_ns=CORRECTED + 5,
+        fields=("/model", "/env"),
+        first_ns=STALE_DEBT.since_ns,
     )
     assert ledger.owed(UNIT) == both
     ledger.owe(UNIT, Owed(stale=False, since_ns=CORRECTED + 9, fields=()))

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from jada_configd.core.account import Account
+from jada_configd.core.histogram import Histogram
 from jada_configd.core.metrics import METRICS, PREFIX
-from jada_configd.core.report import ServiceApplied
+from jada_configd.core.report import BreakerMoved, ServiceApplied, Tried
 from jada_configd.core.samples import RESOURCES_MOST, Facts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/metrics.md"
@@ -23,7 +24,15 @@ USAGE = {
 
 
 def service(unit: str = "a.service", **other: object) -> dict[str, object]:
-    plain = {"unit": unit, "active": "active", "loaded": True, "healthy": True, "usage": None}
+    plain = {
+        "unit": unit,
+        "active": "active",
+        "loaded": True,
+        "healthy": True,
+        "rolled_back": None,
+        "breaker": None,
+        "usage": None,
+    }
     return {**plain, **other}
 
 
@@ -83,6 +92,46 @@ def test_counters_are_there_before_anything_has_happened() -> None:
     applies = {("a.service", "done"): 0, ("a.service", "failed"): 0}
     assert values("service_applies_total", facts()) == applies
     assert values("policy_load_failures_total", facts()) == {(): 0}
+    trials = {("a.service", each): 0 for each in ("healthy", "unhealthy", "rolled-back")}
+    assert values("service_trials_total", facts()) == trials
+    back = {("a.service", each): 0 for each in ("yes", "no", "unknown")}
+    assert values("service_rollbacks_total", facts()) == back
+    (recovery,) = values("service_recovery_duration_seconds", facts()).values()
+    assert isinstance(recovery, Histogram)
+    assert recovery.count == 0
+
+
+def test_what_comes_of_trials_stands_beside_what_has_not_come() -> None:
+    account = Account(0)
+    account.take(Tried("a.service", "healthy", "", (), 5.2), 1)
+    account.take(Tried("a.service", "rolled-back", "why", (), 9.0, well=False), 1)
+    found = facts(account, services=[service(), service("b.service")])
+    trials = values("service_trials_total", found)
+    assert trials["a.service", "healthy"] == trials["a.service", "rolled-back"] == 1
+    assert trials["b.service", "healthy"] == trials["a.service", "unhealthy"] == 0
+    back = values("service_rollbacks_total", found)
+    assert (back["a.service", "no"], back["a.service", "yes"], len(back)) == (1, 0, 6)
+    timed = values("service_recovery_duration_seconds", found)
+    assert timed["a.service",] is account.recovery_seconds["a.service"]
+
+
+def test_whether_it_is_rolled_back_now_is_said_of_every_service() -> None:
+    back = {"revision": "sha256:0", "why": "why", "since": "", "healthy": True}
+    found = facts(services=[service(rolled_back=back), service("b.service")])
+    assert values("service_rolled_back", found) == {("a.service",): 1, ("b.service",): 0}
+
+
+@pytest.mark.parametrize("state", ["closed", "open", "half-open"])
+def test_one_state_of_a_breaker_holds_and_who_has_none_has_no_series(state: str) -> None:
+    account = Account(0)
+    account.take(BreakerMoved("a.service", "open", "why", 60.0), 1)
+    found = facts(account, services=[service(breaker={"state": state}), service("b.service")])
+    states = values("service_breaker_state", found)
+    assert states.keys() == {("a.service", each) for each in ("closed", "open", "half-open")}
+    assert [each for each, number in states.items() if number] == [("a.service", state)]
+    moves = values("service_breaker_transitions_total", found)
+    assert moves.keys() == states.keys()
+    assert [each for each, number in moves.items() if number] == [("a.service", "open")]
 
 
 def test_moments_are_there_once_they_have_come() -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from jada_configd.core.marks import Mark
 from jada_configd.core.model import ABSENT, Change, Drift, Json, Resource, ResourceId, Result
 from jada_configd.core.report import Contest, Report
-from jada_configd.core.snapshot import quantiles, resource_plain
+from jada_configd.core.snapshot import quantiles, resource_plain, standing_plain
 from jada_configd.core.status import (
     Board,
     Last,
@@ -346,3 +347,38 @@ def test_a_resource_in_plain_json() -> None:
         "problem": "x",
         "actions": ["replace it"],
     }
+
+
+def clock(at: float) -> str:
+    return f"at {at:g}"
+
+
+def test_of_a_service_of_which_nothing_is_known_all_is_null() -> None:
+    assert standing_plain(None, None, None, None, (), clock) == {
+        "healthy": None,
+        "health": None,
+        "rolled_back": None,
+        "breaker": None,
+        "latency_ms": {"healthy": {"p50": None, "p99": None}},
+    }
+
+
+@pytest.mark.parametrize("well", [True, False, None])
+def test_what_was_taken_back_is_told_with_how_the_service_does_since(*, well: bool | None) -> None:
+    mark = Mark("a.service", "sha256:0", "exit status 3", 7.0, {"settings:/a": None}, well)
+    said = standing_plain(False, "a.service is not healthy: no", mark, None, (5.2,), clock)  # noqa: FBT003 - as in status
+    assert said["rolled_back"] == {
+        "revision": "sha256:0",
+        "why": "exit status 3",
+        "since": "at 7",
+        "healthy": well,
+    }
+    assert said["health"] == {"why": "a.service is not healthy: no"}
+    assert said["latency_ms"] == {"healthy": {"p50": 5200.0, "p99": 5200.0}}
+
+
+@pytest.mark.parametrize(("retry_at", "told"), [(60.0, "at 60"), (None, None)])
+def test_a_breaker_is_told_with_its_moments(retry_at: float | None, told: str | None) -> None:
+    breaker = {"state": "open", "failures": 3, "since": 7.0, "why": "no", "retry_at": retry_at}
+    said = standing_plain(None, None, None, breaker, (), clock)["breaker"]
+    assert said == {**breaker, "since": "at 7", "retry_at": told}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jada_configd.core.account import Account
 from jada_configd.core.metrics import METRICS, Metric
 from jada_configd.core.model import Change, Drift, Resource, ResourceId
-from jada_configd.core.report import Reconciled, Report, ServiceApplied
+from jada_configd.core.report import BreakerMoved, Reconciled, Report, ServiceApplied, Tried
 from jada_configd.core.samples import Facts, Sample
 from jada_configd.formats.exposition import exposition
 from tests import promtool
@@ -33,9 +33,13 @@ def whole(*names: str) -> str:
         report = Report(held, "corrected", DRIFT, detected_ns=0, corrected_ns=1_234_567)
         account.take(Reconciled(report), 2.5)
     account.take(ServiceApplied("a.service", "restart", "done", (), 5.25), 3.5)
+    account.take(Tried("a.service", "healthy", "", (), 5.25), 3.5)
+    account.take(Tried("a.service", "rolled-back", "why", (), 5.25, well=True), 3.5)
+    account.take(BreakerMoved("a.service", "half-open", "why"), 3.5)
     account.policy_loaded = 1.25
     resources = [{"id": f"settings:{name}", "result": "in-sync"} for name in names]
-    seen = facts(account, resources=resources, services=[service(usage=USAGE)])
+    services = [service(usage=USAGE, breaker={"state": "half-open"}), service("b.service")]
+    seen = facts(account, resources=resources, services=services)
     return exposition("by us", METRICS, Facts(seen.snapshot, account))
 
 

@@ -131,7 +131,7 @@ class Systemd:
             job = self._ask(lambda route, left: route.start_job(unit, how, left), again=False)
         except Declined as error:
             raise UnitRefused(str(error)) from error
-        self._jobs.started(job, unit, how, heard=self._hears())
+        self._jobs.started(job, unit, how, heard=self.hears())
         return job
 
     def start_probe(self, probe: Probe) -> str:
@@ -145,7 +145,7 @@ class Systemd:
             except ManagerGone:
                 self._probes.forget_names()  # else it would pass for one that is heard of
                 raise
-        return self._probes.start(probe, heard=self._hears())
+        return self._probes.start(probe, heard=self.hears())
 
     def stop_probe(self, name: str) -> None:
         """Have a probe end whose end nobody waits for: no `ProbeEnded` comes. Raises nothing."""
@@ -193,7 +193,7 @@ class Systemd:
         aliases = {name: self._ids.get(name, name) for name in self._followed}
         route.follow(aliases, self._probes.names, seconds)
 
-    def _hears(self) -> bool:
+    def hears(self) -> bool:
         """Whether the route in use tells of ends by itself."""
         return self._ways.route is not None and self._ways.route.fileno() is not None
 

@@ -39,7 +39,7 @@ _LISTS: Final = ("DropInPaths", "SupplementaryGroups", "Environment")
 _SPANS: Final = ("StartLimitIntervalUSec",)
 SHOWN: Final = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "ReloadResult", "UnitFileState",
-    "CanReload", "NeedDaemonReload", "Job", "FragmentPath", "DropInPaths", "ExecStart",
+    "Type", "CanReload", "NeedDaemonReload", "Job", "FragmentPath", "DropInPaths", "ExecStart",
     "ControlGroup", *_NUMBERS, *_SPANS,
     *_LIMIT_KEYS.values(), *(f"{key}Soft" for key in _LIMIT_KEYS.values()),
 )  # fmt: skip
@@ -182,6 +182,7 @@ def _look(name: str, values: Mapping[str, Any]) -> UnitLook:
         activating_since_ns=get("InactiveExitTimestampMonotonic", int) * _NS_PER_US,
         state_changed_ns=get("StateChangeTimestampMonotonic", int) * _NS_PER_US,
         can_reload=get("CanReload", bool),
+        once=get("Type", str) == "oneshot",
         need_daemon_reload=get("NeedDaemonReload", bool),
         job=job != 0,
         fragment=get("FragmentPath", str),
