@@ -8,7 +8,7 @@ import pytest
 
 from jada_configd.core.actions import Action, KeepEvidence, ReloadUnits, ReplaceFile, StartJob
 from jada_configd.core.model import Exactly, Gone, Resource, ResourceId
-from jada_configd.core.report import Report
+from jada_configd.core.report import Report, Tried
 from jada_configd.core.seams import Ceiling
 from jada_configd.core.specs import Policy, SettingsSpec
 from jada_configd.errors import HostError, ManagerGone, Refused, Unable, UnitRefused
@@ -640,7 +640,9 @@ def test_what_a_service_did_not_bear_is_no_correction_once_the_policy_is_mended(
     host.job_results[AGENT] = ["failed"]
     loop.enforce(replace(held, settings=(spec,), revision="bad"))
     loop.settle()
-    assert [each.outcome for each in loop.tried] == ["rolled-back"]
+    (told,) = loop.tried
+    assert isinstance(told, Tried)
+    assert told.outcome == "rolled-back"
     assert loop.reports[SERVICE].result == "drifted"
     loop.history.clear()
     loop.enforce(held)
