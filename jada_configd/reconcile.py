@@ -19,6 +19,7 @@ from jada_configd.core.plan import Plan, shown
 from jada_configd.core.report import Report
 from jada_configd.core.resources import service_of
 from jada_configd.core.seams import Reader
+from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.windows import Shut
 from jada_configd.errors import Refused, Stale
 from jada_configd.looks import Look, Looker, Sparing
@@ -279,6 +280,9 @@ class Reconciler:
         if look.plan.under_way:
             return self._waits_for_end(look, problem or waits)
         can_wait = problem is None or look.observed.pending
+        if not can_wait and isinstance(look.resource.spec, ServiceSpec):
+            # It does not do well on what was begun: that it does one day is no correction of ours.
+            self._begun.pop(look.resource.id, None)
         return look.report("waiting" if can_wait else look.beyond_us, problem or waits)
 
     def _left_so(self, look: Look) -> Report:

@@ -167,8 +167,7 @@ class Standings:
         if self._trials.of(spec.unit) is not None or not self._counts(spec.unit, fact):
             return None
         if crashed:
-            why = f"its main process ended with {fact.ended or 'exit status 0'}"
-            self.result(spec.unit, why, now_ns)
+            self.result(spec.unit, _end(fact), now_ns)
             standing.heard_ns = now_ns
         if standing.failed and spec.fallback is not None:
             return self._fails(spec, fact, standing, now_ns)
@@ -231,3 +230,8 @@ class Standings:
     def _moved(self, unit: str) -> None:
         self._probing.forget(unit)
         self._has_moved = True
+
+
+def _end(fact: UnitFact) -> str:
+    """What ended; how is not known any more where systemd has started the next one."""
+    return " with ".join(filter(None, ("its main process ended", fact.ended)))
