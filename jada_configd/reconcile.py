@@ -97,12 +97,7 @@ class Reconciler:
         ready = {
             each.resource.id: each
             for each in looks
-            if isinstance(each, Look)
-            and each.may_act
-            and waits[each.resource.id] is None
-            and not self._reloads_already(each)
-            # what rests is looked at and told, and left alone
-            and (each.plan.way_back or self._is_free(each))
+            if isinstance(each, Look) and waits[each.resource.id] is None and self._is_ready(each)
         }
         held_up = {
             name: wait for name, look in ready.items() if (wait := self.obstacles.wait(look))
@@ -128,7 +123,12 @@ class Reconciler:
             for look, report in zip(looks, reports, strict=True)
         ]
 
-    def _is_free(self, look: Look) -> bool:
+    def _is_ready(self, look: Look) -> bool:
+        if not look.may_act or self._reloads_already(look):
+            return False
+        if look.plan.way_back:
+            return True
+        # What rests is looked at and told, and left alone.
         return self.obstacles.rests_until(look) is None and not self.obstacles.is_at_work(look)
 
     def _checked(self, look: Look | Report) -> Report:

@@ -67,7 +67,7 @@ class Standings:
         self._standing: dict[str, _Standing] = {}
         self._half_open_ns: dict[str, int] = {}
         self._revive_ns: dict[str, int] = {}  # when a failed unit may start on its fallback
-        self._has_moved = False
+        self._moved = False
 
     def enforce(self, specs: Mapping[str, ServiceSpec], revision: str, now_ns: int) -> None:
         """These are the services from now on, by this revision of the policy."""
@@ -106,7 +106,7 @@ class Standings:
             return None
         return held_in_place(unit, breaker["why"])
 
-    def has_moved(self, unit: str) -> bool:
+    def is_unclosed(self, unit: str) -> bool:
         """Whether its breaker is open or half-open: what fails then goes to the fallback."""
         breaker = self._verdicts.breakers.status(unit)
         return breaker is not None and breaker["state"] != "closed"
@@ -136,7 +136,7 @@ class Standings:
 
     def take_moved(self) -> bool:
         """Whether other values are to be held since the last call."""
-        moved, self._has_moved = self._has_moved, False
+        moved, self._moved = self._moved, False
         return moved
 
     def well(self, unit: str) -> None:
@@ -157,7 +157,7 @@ class Standings:
             return
         if state == "open":
             self._revive_ns[unit] = now_ns + REVIVED_AFTER_NS
-        self._moved(unit)
+        self._move(unit)
         self._tell(self._breaker_moved(unit, state, problem))
 
     def look(self, spec: ServiceSpec, fact: UnitFact, now_ns: int) -> int | None:
@@ -171,11 +171,16 @@ class Standings:
             standing.heard_ns = now_ns
         if standing.failed and spec.fallback is not None:
             return self._fails(spec, fact, standing, now_ns)
-        stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
         if not is_up(fact):
             return None
+        stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
         if now_ns < stable_ns:
             return stable_ns if standing.ailment or spec.fallback else None
+        self._stable(spec, standing, now_ns)
+        return None
+
+    def _stable(self, spec: ServiceSpec, standing: _Standing, now_ns: int) -> None:
+        """It has run for long enough: that is a result, or what its probes say since."""
         last = self._probing.rounds.get(spec.unit)
         if not spec.health.probes:
             standing.ailment = None
@@ -185,7 +190,6 @@ class Standings:
             standing.ailment = None
             if last.passed or last.failures:
                 self.result(spec.unit, "; ".join(last.failures) or None, now_ns)
-        return None
 
     def _fails(
         self, spec: ServiceSpec, fact: UnitFact, standing: _Standing, now_ns: int
@@ -196,9 +200,7 @@ class Standings:
             if revive_ns is None or now_ns < revive_ns:
                 return revive_ns
             del self._revive_ns[spec.unit]
-            self._trials.put(
-                Trial(spec.unit, "fallback", now_ns, stale=False, sound=False, why=fact.result)
-            )
+            self._trials.put(Trial(spec.unit, "fallback", now_ns, stale=False, sound=False))
             return now_ns
         due_ns = standing.heard_ns + int(spec.health.every * 1e9)
         if now_ns >= due_ns:
@@ -219,7 +221,7 @@ class Standings:
 
     def _half_open(self, unit: str, now_ns: int, why: str) -> None:
         self._half_open_ns[unit] = now_ns
-        self._moved(unit)
+        self._move(unit)
         self._tell(BreakerMoved(unit, "half-open", why))
 
     def _breaker_moved(self, unit: str, state: State, problem: str | None) -> BreakerMoved:
@@ -227,9 +229,9 @@ class Standings:
         retry = fallback.retry if fallback is not None and state == "open" else None
         return BreakerMoved(unit, state, problem or "it is healthy on what the policy says", retry)
 
-    def _moved(self, unit: str) -> None:
+    def _move(self, unit: str) -> None:
         self._probing.forget(unit)
-        self._has_moved = True
+        self._moved = True
 
 
 def _end(fact: UnitFact) -> str:
