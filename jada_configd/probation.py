@@ -60,7 +60,7 @@ class Probation:
         self._standings = standings
         self._ways_back = ways_back
         self._tell = tell
-        # Units of which somebody else's job has ended lately; nobody heard while we were not there.
+        # Units of which somebody else's job has ended lately, or may have before we listened.
         self._stopped = set(ledger.trials.units())
         self.at_work: Callable[[str], bool] = lambda _: False
         self.hears: Callable[[], bool] = lambda: True  # of jobs that are none of ours

@@ -19,6 +19,7 @@ from jada_configd.core.plan import Plan, shown
 from jada_configd.core.report import Report
 from jada_configd.core.resources import service_of
 from jada_configd.core.seams import Reader
+from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.windows import Shut
 from jada_configd.errors import Refused, Stale
 from jada_configd.looks import Look, Looker, Sparing
@@ -279,6 +280,9 @@ class Reconciler:
         if look.plan.under_way:
             return self._waits_for_end(look, problem or waits)
         can_wait = problem is None or look.observed.pending
+        if not can_wait and isinstance(look.resource.spec, ServiceSpec):
+            # It does not do well on what was begun: that it does one day is no correction of ours.
+            self._begun.pop(look.resource.id, None)
         return look.report("waiting" if can_wait else look.beyond_us, problem or waits)
 
     def _left_so(self, look: Look) -> Report:
@@ -312,7 +316,6 @@ class Reconciler:
             self._takeup.corrected(resource, Drift(), right_ns, look.at_ns, by_us=False)
         elif resource.id not in self._known and resource.mode == "enforce":
             self._takeup.found_right(resource, look.right_ns, look.at_ns, look.observed.file)
-        self._known.add(resource.id)
         look_by_ns = self._knows_right(look)
         if begun is not None:
             report = replace(begun, corrected_ns=look.at_ns, cause=look.cause)
@@ -325,6 +328,7 @@ class Reconciler:
         resource = look.resource
         self._untaken.pop(resource.id, None)
         self._seen_wrong.pop(resource.id, None)
+        self._known.add(resource.id)
         self._ledger.right(str(resource.id), self._looker.rules(resource), look.at_ns)
         if look.observed.good is not None:
             self._keep(resource.id, look.observed.good)

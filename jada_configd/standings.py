@@ -35,7 +35,7 @@ class _Standing:
     revive_ns: int | None = None  # when it may start on its fallback, should it have failed
 
     def see(self, fact: UnitFact, now_ns: int) -> bool:
-        """Take in a look at it; whether its main process has ended by itself since the last one."""
+        """Take note of a look; whether its main process has ended by itself since the last."""
         failed = fact.active_state == "failed"
         crashed = fact.restarts > self.restarts or (failed and not self.failed)
         known = self.main != (0, 0)
@@ -44,7 +44,7 @@ class _Standing:
             self.main = identity(fact) if is_up(fact) else (0, 0)
             self.since_ns = now_ns
         if fact.active_state == "inactive":
-            self.ailment = None
+            self.ailment = None  # it was stopped, or is done
         return crashed and known
 
 
@@ -168,8 +168,7 @@ class Standings:
         if self._trials.of(spec.unit) is not None or not self._counts(spec.unit, fact):
             return None
         if crashed:
-            why = f"its main process ended with {fact.ended or 'exit status 0'}"
-            self.result(spec.unit, why, now_ns)
+            self.result(spec.unit, _end(fact), now_ns)
             standing.heard_ns = now_ns
         if standing.failed and spec.fallback is not None:
             return self._fails(spec, fact, standing, now_ns)
@@ -232,3 +231,8 @@ class Standings:
     def _move(self, unit: str) -> None:
         self._probing.forget(unit)
         self._moved = True
+
+
+def _end(fact: UnitFact) -> str:
+    """What ended; how is not known any more where systemd has started the next one."""
+    return " with ".join(filter(None, ("its main process ended", fact.ended)))

@@ -45,17 +45,21 @@ class Trial:
     since_ns: int = 0
     restarts: int = 0  # NRestarts at the last look
     crashes: int = 0
+    ended: str = ""  # how its main process did the last time; "": well, or it has not
     why: str = ""  # of a way back: why there is one
 
     def merged(self, other: "Trial") -> "Trial":
         """One more change before the first has been judged: both are tried together, anew."""
         fields = tuple(dict.fromkeys((*self.fields, *other.fields)))
         stale = self.stale or other.stale
-        return replace(self, fields=fields, stale=stale, begun_ns=0, since_ns=0, crashes=0)
+        return replace(
+            self, fields=fields, stale=stale, begun_ns=0, since_ns=0, crashes=0, ended=""
+        )
 
     def begin(self, at_ns: int, restarts: int) -> "Trial":
         """A process takes the change up from now on."""
-        return replace(self, begun_ns=at_ns, main=(0, 0), since_ns=0, restarts=restarts, crashes=0)
+        trial = replace(self, begun_ns=at_ns, main=(0, 0), since_ns=0)
+        return replace(trial, restarts=restarts, crashes=0, ended="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,9 @@ def is_sound(health: HealthSpec, fact: UnitFact, last: Round | None, at_ns: int)
 def seen(trial: Trial, fact: UnitFact, now_ns: int) -> Trial:
     """The trial after a look at its unit: another process, another crash."""
     crashes = trial.crashes + max(0, fact.restarts - trial.restarts)
-    trial = replace(trial, restarts=fact.restarts, crashes=crashes)
+    # systemd forgets how one process has ended as it starts the next.
+    ended = fact.ended or trial.ended
+    trial = replace(trial, restarts=fact.restarts, crashes=crashes, ended=ended)
     if not is_up(fact):
         return replace(trial, main=(0, 0), since_ns=0)
     if trial.main == identity(fact):
@@ -187,18 +193,18 @@ def _over(trial: Trial, fact: UnitFact, *, at_work: bool, stopped: bool) -> Verd
         return Over(f"{trial.unit} is not there any more ({fact.load_state})")
     if trial.crashes >= CRASHES_MOST:
         often = count(trial.crashes, "time")
-        return Unhealthy(f"its main process ended {often}{_how(fact)}")
+        return Unhealthy(f"its main process ended {often}{_how(trial, fact)}")
     if at_work or fact.job:
         return None
     if fact.active_state == "failed":
-        return Unhealthy(f"it has failed ({fact.result}){_how(fact)}")
+        return Unhealthy(f"it has failed ({fact.result}){_how(trial, fact)}")
     if fact.active_state != "inactive":
         return None
     if stopped:
         return Over("somebody has stopped it")
     if fact.once and fact.result == "success":
         return Healthy()
-    return Unhealthy(f"its main process has ended{_how(fact)}")
+    return Unhealthy(f"its main process has ended{_how(trial, fact)}")
 
 
 def _asked(
@@ -220,8 +226,9 @@ def _asked(
     return Pending(end_ns, asks=True)
 
 
-def _how(fact: UnitFact) -> str:
-    return f", the last time with {fact.ended}" if fact.ended else ""
+def _how(trial: Trial, fact: UnitFact) -> str:
+    ended = fact.ended or trial.ended
+    return f", the last time with {ended}" if ended else ""
 
 
 def _ns(value: float) -> int:
@@ -255,6 +262,7 @@ def plain(trial: Trial) -> dict[str, Any]:
         "since_ns": trial.since_ns,
         "restarts": trial.restarts,
         "crashes": trial.crashes,
+        "ended": trial.ended,
         "why": trial.why,
     }
 
@@ -275,5 +283,6 @@ def trial_of(unit: str, kept: Mapping[str, Any]) -> Trial:
         int(kept["since_ns"]),
         int(kept["restarts"]),
         int(kept["crashes"]),
+        str(kept["ended"]),
         str(kept["why"]),
     )

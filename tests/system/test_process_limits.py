@@ -75,12 +75,16 @@ class Family:
 
 
 def policy(live: str = "main", nofile: str = f"{{ soft = {HAS[0]}, hard = {HAS[1]} }}") -> str:
+    """A policy; how often a service is restarted, and for how long it is watched, is no matter."""
     return f"""
 version = 1
 [daemon]
 sweep = "1s"
 [service."family.service"]
 live = "{live}"
+gather = "0ms"
+min_interval = "0s"
+health.stable = "0s"
 limits = {{ nofile = {nofile} }}
 """
 
