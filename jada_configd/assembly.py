@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from jada_configd.core.actions import StartJob
+from jada_configd.core.facts import ProcessFact, UnitFact
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.overlay import overlaid
 from jada_configd.core.report import BreakerMoved, Event, Report, Tried
 from jada_configd.core.resources import Scope, resolve
-from jada_configd.core.seams import ProcessFact, UnitFact
 from jada_configd.core.specs import Policy
 from jada_configd.errors import Busy, HostError
 from jada_configd.formats.limits_precedence import accounts_of

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Final
 
 from jada_configd.core.course import Course
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.report import Outcome, Tried
-from jada_configd.core.seams import Reader, UnitFact
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.staleness import first_started_ns, runs
 from jada_configd.core.trial import (

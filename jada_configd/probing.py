@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from jada_configd.core.facts import Probe, UnitFact
 from jada_configd.core.probes import Question, answer, engagement, questions
-from jada_configd.core.seams import Probe, UnitFact
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.trial import Identity, Round, identity, is_up
 from jada_configd.errors import HostError

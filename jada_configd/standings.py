@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from jada_configd.core.breaker import State, held_in_place
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.report import BreakerMoved
-from jada_configd.core.seams import UnitFact
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.trial import Identity, Trial, identity, is_up
 from jada_configd.core.trials import Trials

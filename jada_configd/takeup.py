@@ -13,10 +13,11 @@ from typing import Final
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
 from jada_configd.core.applies import apply_for
 from jada_configd.core.course import Before
+from jada_configd.core.facts import Content, Missing, Owed, UnitFact
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Drift, Resource, ResourceId, pointer
 from jada_configd.core.resources import services_of
-from jada_configd.core.seams import Content, Missing, Owed, Reader, UnitFact
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import DropIn, ProcessLimits, ServiceSpec, SettingsSpec
 from jada_configd.core.staleness import SLACK_NS, debt_of, has_read, is_stale
 from jada_configd.core.trial import Round, Trial, identity, is_sound

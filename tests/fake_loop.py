@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jada_configd.core.applies import reload_takes_up
+from jada_configd.core.facts import Probe
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Resource, ResourceId
 from jada_configd.core.overlay import overlaid
@@ -17,7 +18,6 @@ from jada_configd.core.probes import Question
 from jada_configd.core.report import BreakerMoved, Report, Tried
 from jada_configd.core.resources import resolve, service_of
 from jada_configd.core.schedule import GAP_NS, Schedule
-from jada_configd.core.seams import Probe
 from jada_configd.core.specs import Policy, ServiceSpec
 from jada_configd.core.windows import Windows
 from jada_configd.kinds import KINDS

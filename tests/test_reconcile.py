@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from jada_configd.core.actions import Action, KeepEvidence, ReloadUnits, ReplaceFile, StartJob
+from jada_configd.core.facts import Ceiling
 from jada_configd.core.model import Exactly, Gone, Resource, ResourceId
 from jada_configd.core.report import Report, Tried
-from jada_configd.core.seams import Ceiling
 from jada_configd.core.specs import Policy, SettingsSpec
 from jada_configd.errors import HostError, ManagerGone, Refused, Unable, UnitRefused
 from jada_configd.obstacles import EVENT_LOST_NS

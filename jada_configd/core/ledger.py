@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from jada_configd.core.facts import Owed, UnitFact
 from jada_configd.core.pacing import Pacing
-from jada_configd.core.seams import Owed, UnitFact
 from jada_configd.core.staleness import (
     NEVER_YET,
     SLACK_NS,

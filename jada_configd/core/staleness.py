@@ -6,7 +6,7 @@ are CLOCK_MONOTONIC in nanoseconds, the clock of systemd's `ExecMainStartTimesta
 """
 
 from jada_configd.core.applies import apply_for
-from jada_configd.core.seams import Owed, UnitFact
+from jada_configd.core.facts import Owed, UnitFact
 from jada_configd.core.specs import ServiceSpec
 
 # systemd takes its time stamp when it forks, we take ours before we read: two clock readings on

@@ -20,9 +20,10 @@ from jada_configd.core.actions import (
 )
 from jada_configd.core.applies import apply_for
 from jada_configd.core.course import NOTHING, Before, Course
+from jada_configd.core.facts import Content, FileFact, Missing, Owed, UnitFact
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Content, FileFact, Missing, Owed, Reader, UnitFact
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.unreachable import unreachable_note
 from jada_configd.core.usage import near, strains, unmeasured

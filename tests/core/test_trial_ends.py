@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.specs import HealthSpec
 from jada_configd.core.trial import Trial, Unhealthy, judge, plain, seen, trial_of
 

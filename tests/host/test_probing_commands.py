@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from jada_configd.core.facts import Probe
 from jada_configd.core.probes import questions
-from jada_configd.core.seams import Probe
 from jada_configd.core.specs import HealthSpec, ServiceSpec
 from jada_configd.errors import HostError
 from jada_configd.host.probing import commands

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from jada_configd.core.actions import How
-from jada_configd.core.seams import Inhibitor, Probe, UnitFact
+from jada_configd.core.facts import Inhibitor, Probe, UnitFact
 from jada_configd.errors import ManagerGone, UnitRefused
 from jada_configd.host.manager import polls as polls_module
 from jada_configd.host.manager import systemd as module

@@ -4,9 +4,9 @@ import pytest
 
 from jada_configd.core.actions import StartJob
 from jada_configd.core.diff import diff
+from jada_configd.core.facts import Ceiling, Owed
 from jada_configd.core.model import Change, Drift, Observed
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Ceiling, Owed
 from jada_configd.core.specs import Apply, ServiceSpec
 from jada_configd.errors import ManagerGone
 from jada_configd.kinds.service import ServiceKind

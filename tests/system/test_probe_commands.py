@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from jada_configd.core.facts import Probe
 from jada_configd.core.probes import NO, UNASKED, probe_name
-from jada_configd.core.seams import Probe
 from tests.system import layers
 from tests.system.host import Host, eventually
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from jada_configd.core.actions import How
-from jada_configd.core.seams import Inhibitor, Probe
+from jada_configd.core.facts import Inhibitor, Probe
 from jada_configd.host.manager.unit_facts import ManagerFact, UnitLook
 
 

@@ -10,8 +10,8 @@ import os
 import sys
 from typing import Final
 
+from jada_configd.core.facts import Probe
 from jada_configd.core.probes import Question, probe_name
-from jada_configd.core.seams import Probe
 from jada_configd.core.specs import HealthSpec, ServiceSpec
 from jada_configd.errors import HostError
 
