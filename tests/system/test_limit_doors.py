@@ -26,7 +26,8 @@ class Door:
         host.write(f"{SYSTEM}/{name}", "[Service]\nExecStart=/bin/sleep 1000\n")
         host.write(
             POLICY_PATH,
-            f'version = 1\n[service."{name}"]\napply = "restart"\nlimits = {{ {limits} }}\n',
+            f'version = 1\n[service."{name}"]\napply = "restart"\nmin_interval = "0s"\n'
+            f"limits = {{ {limits} }}\n",
         )
         host.sh(f"systemctl daemon-reload; systemctl start {name}")
         assert self.run("apply").returncode == 0
