@@ -97,12 +97,7 @@ class Reconciler:
         ready = {
             each.resource.id: each
             for each in looks
-            if isinstance(each, Look)
-            and each.may_act
-            and waits[each.resource.id] is None
-            and not self._reloads_already(each)
-            # what rests is looked at and told, and left alone
-            and (each.plan.way_back or self._is_free(each))
+            if isinstance(each, Look) and waits[each.resource.id] is None and self._is_ready(each)
         }
         held_up = {
             name: wait for name, look in ready.items() if (wait := self.obstacles.wait(look))
@@ -128,7 +123,12 @@ class Reconciler:
             for look, report in zip(looks, reports, strict=True)
         ]
 
-    def _is_free(self, look: Look) -> bool:
+    def _is_ready(self, look: Look) -> bool:
+        if not look.may_act or self._reloads_already(look):
+            return False
+        if look.plan.way_back:
+            return True
+        # What rests is looked at and told, and left alone.
         return self.obstacles.rests_until(look) is None and not self.obstacles.is_at_work(look)
 
     def _checked(self, look: Look | Report) -> Report:
@@ -316,7 +316,6 @@ class Reconciler:
             self._takeup.corrected(resource, Drift(), right_ns, look.at_ns, by_us=False)
         elif resource.id not in self._known and resource.mode == "enforce":
             self._takeup.found_right(resource, look.right_ns, look.at_ns, look.observed.file)
-        self._known.add(resource.id)
         look_by_ns = self._knows_right(look)
         if begun is not None:
             report = replace(begun, corrected_ns=look.at_ns, cause=look.cause)
@@ -329,6 +328,7 @@ class Reconciler:
         resource = look.resource
         self._untaken.pop(resource.id, None)
         self._seen_wrong.pop(resource.id, None)
+        self._known.add(resource.id)
         self._ledger.right(str(resource.id), self._looker.rules(resource), look.at_ns)
         if look.observed.good is not None:
             self._keep(resource.id, look.observed.good)

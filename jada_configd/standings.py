@@ -32,6 +32,19 @@ class _Standing:
     ailment: str | None = None  # why it is not healthy, as far as that is not for its probes to say
     heard_ns: int = 0  # the result that was last taken into account
 
+    def see(self, fact: UnitFact, now_ns: int) -> bool:
+        """Take note of a look; whether its main process has ended by itself since the last."""
+        failed = fact.active_state == "failed"
+        crashed = fact.restarts > self.restarts or (failed and not self.failed)
+        known = self.main != (0, 0)
+        self.restarts, self.failed = fact.restarts, failed
+        if identity(fact) != self.main or not is_up(fact):
+            self.main = identity(fact) if is_up(fact) else (0, 0)
+            self.since_ns = now_ns
+        if fact.active_state == "inactive":
+            self.ailment = None  # it was stopped, or is done
+        return crashed and known
+
 
 class Standings:
     """By unit. Who judges trials says beside what came of them (`result`, `ail`, `well`)."""
@@ -54,7 +67,7 @@ class Standings:
         self._standing: dict[str, _Standing] = {}
         self._half_open_ns: dict[str, int] = {}
         self._revive_ns: dict[str, int] = {}  # when a failed unit may start on its fallback
-        self._has_moved = False
+        self._moved = False
 
     def enforce(self, specs: Mapping[str, ServiceSpec], revision: str, now_ns: int) -> None:
         """These are the services from now on, by this revision of the policy."""
@@ -93,7 +106,7 @@ class Standings:
             return None
         return held_in_place(unit, breaker["why"])
 
-    def has_moved(self, unit: str) -> bool:
+    def is_unclosed(self, unit: str) -> bool:
         """Whether its breaker is open or half-open: what fails then goes to the fallback."""
         breaker = self._verdicts.breakers.status(unit)
         return breaker is not None and breaker["state"] != "closed"
@@ -123,7 +136,7 @@ class Standings:
 
     def take_moved(self) -> bool:
         """Whether other values are to be held since the last call."""
-        moved, self._has_moved = self._has_moved, False
+        moved, self._moved = self._moved, False
         return moved
 
     def well(self, unit: str) -> None:
@@ -144,34 +157,30 @@ class Standings:
             return
         if state == "open":
             self._revive_ns[unit] = now_ns + REVIVED_AFTER_NS
-        self._moved(unit)
+        self._move(unit)
         self._tell(self._breaker_moved(unit, state, problem))
 
     def look(self, spec: ServiceSpec, fact: UnitFact, now_ns: int) -> int | None:
         """The service was looked at just now; when to look again, None: whenever."""
         standing = self._standing_of(spec.unit)
-        trial = self._trials.of(spec.unit)
-        failed = fact.active_state == "failed"
-        crashed = fact.restarts > standing.restarts or (failed and not standing.failed)
-        known = standing.main != (0, 0)
-        standing.restarts, standing.failed = fact.restarts, failed
-        if identity(fact) != standing.main or not is_up(fact):
-            standing.main = identity(fact) if is_up(fact) else (0, 0)
-            standing.since_ns = now_ns
-        if fact.active_state == "inactive":
-            standing.ailment = None
-        if trial is not None or not self._counts(spec.unit, fact):
+        crashed = standing.see(fact, now_ns)
+        if self._trials.of(spec.unit) is not None or not self._counts(spec.unit, fact):
             return None
-        if crashed and known:
+        if crashed:
             self.result(spec.unit, _end(fact), now_ns)
             standing.heard_ns = now_ns
-        if failed and spec.fallback is not None:
+        if standing.failed and spec.fallback is not None:
             return self._fails(spec, fact, standing, now_ns)
-        stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
         if not is_up(fact):
             return None
+        stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
         if now_ns < stable_ns:
             return stable_ns if standing.ailment or spec.fallback else None
+        self._stable(spec, standing, now_ns)
+        return None
+
+    def _stable(self, spec: ServiceSpec, standing: _Standing, now_ns: int) -> None:
+        """It has run for long enough: that is a result, or what its probes say since."""
         last = self._probing.rounds.get(spec.unit)
         if not spec.health.probes:
             standing.ailment = None
@@ -181,7 +190,6 @@ class Standings:
             standing.ailment = None
             if last.passed or last.failures:
                 self.result(spec.unit, "; ".join(last.failures) or None, now_ns)
-        return None
 
     def _fails(
         self, spec: ServiceSpec, fact: UnitFact, standing: _Standing, now_ns: int
@@ -192,9 +200,7 @@ class Standings:
             if revive_ns is None or now_ns < revive_ns:
                 return revive_ns
             del self._revive_ns[spec.unit]
-            self._trials.put(
-                Trial(spec.unit, "fallback", now_ns, stale=False, sound=False, why=fact.result)
-            )
+            self._trials.put(Trial(spec.unit, "fallback", now_ns, stale=False, sound=False))
             return now_ns
         due_ns = standing.heard_ns + int(spec.health.every * 1e9)
         if now_ns >= due_ns:
@@ -215,7 +221,7 @@ class Standings:
 
     def _half_open(self, unit: str, now_ns: int, why: str) -> None:
         self._half_open_ns[unit] = now_ns
-        self._moved(unit)
+        self._move(unit)
         self._tell(BreakerMoved(unit, "half-open", why))
 
     def _breaker_moved(self, unit: str, state: State, problem: str | None) -> BreakerMoved:
@@ -223,9 +229,9 @@ class Standings:
         retry = fallback.retry if fallback is not None and state == "open" else None
         return BreakerMoved(unit, state, problem or "it is healthy on what the policy says", retry)
 
-    def _moved(self, unit: str) -> None:
+    def _move(self, unit: str) -> None:
         self._probing.forget(unit)
-        self._has_moved = True
+        self._moved = True
 
 
 def _end(fact: UnitFact) -> str:

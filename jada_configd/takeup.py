@@ -1,11 +1,13 @@
 """What a correction asks of the services that read what was corrected.
 
 The questions are answered by `core/staleness.py` and `core/ledger.py`; this is where a pass puts
-them, with the unit as it is at that moment.
+them, with the unit as it is at that moment. With each debt a trial is opened (`core/trial.py`), and
+what stands in a file is kept before it is changed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
@@ -23,6 +25,7 @@ from jada_configd.errors import HostError
 from jada_configd.looks import Look
 
 OWN_DOING_NS: Final = 2_000_000_000  # within this a program has set its limits, if it does that
+NO_ROUNDS: Final[Mapping[str, Round]] = MappingProxyType({})
 
 
 class TakeUp:
@@ -34,15 +37,19 @@ class TakeUp:
         ledger: Ledger,
         save: Callable[[], None],
         keep_before: Callable[[ResourceId, bytes], None],
+        rounds: Mapping[str, Round] = NO_ROUNDS,
     ) -> None:
-        """`keep_before` keeps the bytes of a file that is about to be changed."""
+        """`keep_before` keeps the bytes of a file that is about to be changed.
+
+        `rounds` are those of health probes as they are at any moment, the last of each unit.
+        """
         self._reader = reader
         self._ledger = ledger
         self._save = save
         self._keep_before = keep_before
+        self._rounds = rounds
         self._asked: set[str] = set()
         self.services: Mapping[str, ServiceSpec] = {}
-        self.rounds: Mapping[str, Round] = {}  # of health probes, the last of each unit
 
     def take_asked(self) -> frozenset[str]:
         """The units that have been asked for something since the last call."""
@@ -237,7 +244,7 @@ class TakeUp:
         found_ns: int,
     ) -> Trial:
         """How the service does on the change will be known; and how it did before."""
-        last, now_ns = self.rounds.get(spec.unit), debt.since_ns
+        last, now_ns = self._rounds.get(spec.unit), debt.since_ns
         sound = is_sound(spec.health, fact, last, now_ns) if fact else False
         if fact and right_ns is not None and spec.health.is_young(identity(fact)[1], now_ns):
             sound = False  # what it has read was wrong for a moment only: nobody ran well on that

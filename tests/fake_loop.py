@@ -27,6 +27,7 @@ from jada_configd.reconcile import Reconciler
 from jada_configd.standings import Standings
 from jada_configd.takeup import TakeUp
 from jada_configd.verdicts import Verdicts
+from jada_configd.ways_back import WaysBack
 from tests.fake_calendar import FakeCalendar
 from tests.fake_host import (
     SCOPE,
@@ -98,12 +99,13 @@ class FakeLoop:
         host.told.clear()
         host.refusals.clear()  # the daemon's own memory
         self.ledger = host.ledger = Ledger.of(self.disk.get("debts"), self.disk.get("known"), BOOT)
-        self.takeup = TakeUp(host, self.ledger, self._save, host.keep_before)
         self.probing = Probing(None, NoQuestions(), dict, lambda _: False)
-        self.takeup.rounds = self.probing.rounds
+        rounds = self.probing.rounds
+        self.takeup = TakeUp(host, self.ledger, self._save, host.keep_before, rounds)
         self.verdicts = Verdicts(Disk(self))
         now, tell = self.calendar.now, self.tried.append
         standings = Standings(self.ledger.trials, self.probing, self.verdicts, tell, now)
+        self.ways_back = WaysBack(self.ledger, self.takeup, self.verdicts, now)
         self.probation = Probation(
             host,
             self.ledger,
@@ -111,8 +113,8 @@ class FakeLoop:
             self.probing,
             self.verdicts,
             standings,
+            self.ways_back,
             tell,
-            now,
         )
         self.probation.at_work = lambda unit: self._last.get(unit) in self._jobs
         host.course_of = self.probation.course
@@ -122,7 +124,7 @@ class FakeLoop:
             self.takeup,
             host.clock_ns,
             host.remember,
-            self.probation.sparing,
+            self.ways_back.sparing,
         )
         self.schedule = Schedule(sweep_ns=300 * SECOND_NS)
         self._jobs: dict[int, str] = {}  # number and unit
@@ -170,7 +172,7 @@ class FakeLoop:
         }
         self.reconciler.hold(frozenset(self.resources))
         self.schedule.hold(self.resources)
-        self.probation.hold({str(each): resource for each, resource in self.resources.items()})
+        self.ways_back.hold({str(each): resource for each, resource in self.resources.items()})
         self.schedule.hint(self.resources.keys() - before.keys(), self.host.now_ns, "startup")
         others = [each for each, then in before.items() if self.resources.get(each) is not then]
         self.schedule.hint(others, self.host.now_ns)

@@ -71,6 +71,7 @@ class Services(RuleBasedStateMachine):
         self.may_have_begun = False  # a correction, when the daemon died
         self.corrected_ns = 0
         self.unfounded: list[int] = []
+        self.is_new = True  # the daemon has not looked yet
         self.seen = False  # the present wrong values, by a look
         self.suspects: set[int] = set()  # activations that may have read wrong values
         self.excused: set[int] = set()  # that did so while nobody looked
@@ -112,6 +113,9 @@ class Services(RuleBasedStateMachine):
     # ---- what was seen, and what may be done for it
 
     def note_looks(self) -> None:
+        if self.is_new and self.loop.looks:
+            self.is_new = False
+            self.suspect_unseen()
         for at_ns, report in self.loop.looks:
             right = report.result in ("in-sync", "corrected")
             found_wrong = report.result != "in-sync"
@@ -132,6 +136,15 @@ class Services(RuleBasedStateMachine):
             if known is None or self.last_read_ns() >= known - SLACK_NS:
                 self.suspects.add(self.activation)
 
+    def suspect_unseen(self) -> None:
+        """It read while nobody looked, and the file was touched since, or it may have been."""
+        entry = self.host.files.get(HOME)
+        if self.right_ns is None or entry is None or self.last_read_ns() <= self.right_ns:
+            return
+        touched_ns = entry.mtime_ns + TICK_NS
+        if touched_ns >= self.last_read_ns() and touched_ns >= self.right_ns:
+            self.suspects.add(self.activation)
+
     def judge(self, action: Action) -> None:
         """Nobody restarts a process that has certainly read right values only."""
         if isinstance(action, StartJob) and action.how == "restart" and not self.restarts:
@@ -149,13 +162,8 @@ class Services(RuleBasedStateMachine):
         self.note_looks()
         if self.was_wrong and self.is_right() and self.has_read_wrong():
             self.excused.add(self.activation)  # whoever had seen that is dead
-        entry = self.host.files.get(HOME)
-        if self.keeps_known and self.right_ns is not None and entry is not None:
-            # It read while nobody looked; the file was touched since, or it may have been.
-            unseen = self.last_read_ns() > self.right_ns
-            if unseen and entry.mtime_ns + TICK_NS >= self.last_read_ns():
-                self.suspects.add(self.activation)
         self.loop.boot()
+        self.is_new = True
         self.was_wrong = self.seen = False
         if not self.keeps_known:
             self.right_ns = None

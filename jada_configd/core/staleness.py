@@ -67,10 +67,13 @@ def has_read(fact: UnitFact, changed_ns: int, right_ns: int) -> bool:
 
     `changed_ns` 0: that cannot be told. The kernel stamps a change by a clock that ticks seldom.
     """
+    if not changed_ns:
+        return False
     began_ns = first_started_ns(fact)
     if began_ns <= right_ns + SLACK_NS:
         began_ns = last_began_ns(fact)
-    return bool(changed_ns) and changed_ns + TICK_NS < began_ns < NEVER_YET
+    untouched = changed_ns + TICK_NS < right_ns
+    return untouched or changed_ns + TICK_NS < began_ns < NEVER_YET
 
 
 def debt_of(

@@ -1,7 +1,8 @@
-"""A service that takes corrections up: whether it has, and the job that makes it.
+"""A service that takes corrections up: whether it has, how it does on them, and the job for that.
 
 A model is read when a process starts, so a file put right under a running process changes nothing
-in it. What a unit has yet to take up stands in the ledger (`core/ledger.py`).
+in it. What a unit has yet to take up stands in the ledger (`core/ledger.py`); where it has to go
+back on a change, the plan is the whole way back.
 """
 
 from collections.abc import Mapping
