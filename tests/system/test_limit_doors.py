@@ -27,7 +27,7 @@ class Door:
         host.write(
             POLICY_PATH,
             f'version = 1\n[service."{name}"]\napply = "restart"\nmin_interval = "0s"\n'
-            f"limits = {{ {limits} }}\n",
+            f'health.stable = "0s"\nlimits = {{ {limits} }}\n',
         )
         host.sh(f"systemctl daemon-reload; systemctl start {name}")
         assert self.run("apply").returncode == 0
