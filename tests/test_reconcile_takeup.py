@@ -13,6 +13,7 @@ from jada_configd.core.actions import Action, StartJob
 from jada_configd.core.model import Exactly, ResourceId
 from jada_configd.core.report import Report
 from jada_configd.core.specs import Apply, When
+from jada_configd.core.staleness import TICK_NS
 from tests.fake_host import MILLISECOND_NS, SECOND_NS, Died, FakeHost, JobEnded, Unit
 from tests.fake_loop import FakeLoop
 from tests.kinds.worlds import AGENT, HOME, content_holds, policy, service_spec, settings_spec
@@ -71,6 +72,7 @@ class Services(RuleBasedStateMachine):
         self.corrected_ns = 0
         self.unfounded: list[int] = []
         self.seen = False  # the present wrong values, by a look
+        self.is_new = False  # the daemon, which has not looked yet
         self.suspects: set[int] = set()  # activations that may have read wrong values
         self.excused: set[int] = set()  # that did so while nobody looked
         self.keeps_known = keeps_known
@@ -114,14 +116,21 @@ class Services(RuleBasedStateMachine):
         for at_ns, report in self.loop.looks:
             right = report.result in ("in-sync", "corrected")
             found_wrong = report.result != "in-sync"
-            if found_wrong or self.was_wrong or self.may_have_begun:
+            if found_wrong or self.was_wrong or self.may_have_begun or self.is_unwatched():
                 self.suspect(at_ns)
+            self.is_new = False
             if right:
                 self.right_ns, self.was_wrong, self.seen = at_ns, False, False
                 self.may_have_begun = False
             else:
                 self.was_wrong = self.seen = True
         self.loop.looks.clear()
+
+    def is_unwatched(self) -> bool:
+        """Whether the unit may have read what has gone since, and nobody can tell any more."""
+        entry = self.host.files.get(HOME)
+        untouched = entry is not None and entry.mtime_ns + TICK_NS < self.activation
+        return self.is_new and not untouched
 
     def suspect(self, at_ns: int) -> None:
         """The file was wrong at this look, or had been; who may have read it since it was right?"""
@@ -150,6 +159,7 @@ class Services(RuleBasedStateMachine):
             self.excused.add(self.activation)  # whoever had seen that is dead
         self.loop.boot()
         self.was_wrong = self.seen = False
+        self.is_new = True
         if not self.keeps_known:
             self.right_ns = None
 
@@ -202,7 +212,7 @@ class Services(RuleBasedStateMachine):
         try:
             self.turn()
         except Died:
-            if was_wrong or self.may_have_begun:
+            if was_wrong or self.may_have_begun or self.is_unwatched():
                 self.suspect(self.host.now_ns)
             self.may_have_begun = True
             self.die()
