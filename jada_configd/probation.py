@@ -350,6 +350,7 @@ class Probation:
         self._ledger.trials.close(unit)
         for before in self._back_to(unit):
             self._takeup.forget_before(self._resources[before.resource])
+            self._moved = True  # what stands there is good by now, or is not to be held
         self._stopped.discard(unit)
 
     def _save(self) -> None:
