@@ -217,6 +217,7 @@ class FakeHost:
         self.bounds: dict[str, tuple[int, str]] = {}  # the most, and whether more "clamps" or fails
         self.refusals: dict[str, tuple[str, str, str]] = {}  # value, text afterwards, why
         self.manager_is_gone = False
+        self.refuses_probes = False
         self.good: dict[str, bytes] = {}
         self.kept_before: dict[str, bytes] = {}
         self.course_of: Callable[[str], Course] = lambda _: NOTHING
@@ -737,6 +738,8 @@ class FakeHost:
         """As the service manager does."""
         if self.manager_is_gone:
             raise ManagerGone("neither the bus nor systemctl answers")
+        if self.refuses_probes:
+            raise UnitRefused(f"Unit {probe.name} was masked.")
         self.probes[probe.name] = self.now_ns + PROBE_NS, probe
         return "job"
 

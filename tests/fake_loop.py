@@ -186,6 +186,7 @@ class FakeLoop:
             each.id: before[each.id] if repr(before.get(each.id)) == repr(each) else each
             for each in found
         }
+        self.reports = {each: told for each, told in self.reports.items() if each in self.resources}
         self.reconciler.hold(frozenset(self.resources))
         self.schedule.hold(self.resources)
         self.probation.hold({str(each): resource for each, resource in self.resources.items()})
@@ -273,26 +274,40 @@ class FakeLoop:
         host = self.host
         effects, until_ns = host.effects, host.now_ns + STILL_NS
         for _ in range(MOST_TURNS):
-            self.hear()
-            self.schedule.open_windows(self.calendar.now(), host.now_ns)
-            self._watch_services()
             if host.effects != effects:
                 effects, until_ns = host.effects, host.now_ns + STILL_NS
-            due_ns = min((at for at, _ in self.schedule._due.values()), default=until_ns)
-            jobs = [job for job in host.jobs if job.phase is not Phase.HANGING]
-            next_ns = min(due_ns, self.probation.due_ns(), host.next_ns() or until_ns)
-            if due_ns <= host.now_ns:
-                self.turn()
-            elif host.reloads:
-                host.finish_reload()
-            elif jobs:
-                host.step_job(jobs[0])
-                host.advance(GAP_NS)  # there is time to look at each step
-            elif next_ns >= until_ns:
+            if not self._goes_on(until_ns):
                 return list(self.reports.values())
-            else:
-                host.advance(max(0, next_ns - host.now_ns))
         raise Restless([str(each) for each in self.reports.values()])
+
+    def live(self, nanoseconds: int) -> None:
+        """Let that much time pass, whether it comes to rest or not."""
+        until_ns = self.host.now_ns + nanoseconds
+        while self._goes_on(until_ns):
+            pass
+        self.host.advance(max(0, until_ns - self.host.now_ns))
+
+    def _goes_on(self, until_ns: int) -> bool:
+        """Do the next thing that there is to do before that moment; whether there is any."""
+        host = self.host
+        self.hear()
+        self.schedule.open_windows(self.calendar.now(), host.now_ns)
+        self._watch_services()
+        due_ns = min((at for at, _ in self.schedule._due.values()), default=until_ns)
+        jobs = [job for job in host.jobs if job.phase is not Phase.HANGING]
+        next_ns = min(due_ns, self.probation.due_ns(), host.next_ns() or until_ns)
+        if due_ns <= host.now_ns:
+            self.turn()
+        elif host.reloads:
+            host.finish_reload()
+        elif jobs:
+            host.step_job(jobs[0])
+            host.advance(GAP_NS)  # there is time to look at each step
+        elif next_ns >= until_ns:
+            return False
+        else:
+            host.advance(max(0, next_ns - host.now_ns))
+        return True
 
     def settle_or_die(self, effects: int) -> bool:
         """The same, but killed after so many effects; whether it was."""
