@@ -711,26 +711,30 @@ class FakeHost:
                 raise UnitRefused(f"Job type reload is not applicable for unit {action.unit}.")
             phase = Phase.RELOADING if reloads else Phase.STOPPING
             job = Job(self._job_number(action), action.unit, action.how, self.now_ns, phase)
+            self._queue(job, unit)
             self.accepted(job)
-            if unit.active_state in ("inactive", "failed"):
-                if action.how != "start":
-                    self.told.append(JobEnded(job, "done"))
-                    return
-                self.begin_activation(action.unit)
-                unit.starts.clear()  # reset-failed
-                self.jobs.append(replace(job, phase=Phase.STARTING))
+
+    def _queue(self, job: Job, unit: Unit) -> None:
+        if unit.active_state in ("inactive", "failed"):
+            if job.how != "start":
+                self.told.append(JobEnded(job, "done"))
                 return
-            self._cancel_jobs(action.unit)
-            self.jobs.append(job)
-            if action.how == "start":
-                unit.result, unit.restarts = "success", 0  # reset-failed
-                unit.starts.clear()
-            if not reloads:
-                unit.active_state = "deactivating"
-            elif unit.active_state == "active":
-                unit.active_state = "reloading"
-            unit.state_changed_ns = self.now_ns
-            self._unit_changed(unit)
+            self.begin_activation(unit.name)
+            unit.starts.clear()  # reset-failed
+            self.jobs.append(replace(job, phase=Phase.STARTING))
+            return
+        self._cancel_jobs(unit.name)
+        self.jobs.append(job)
+        if job.how == "start":
+            unit.result, unit.restarts = "success", 0  # reset-failed
+            unit.starts.clear()
+            unit.next = None
+        if job.phase is not Phase.RELOADING:
+            unit.active_state = "deactivating"
+        elif unit.active_state == "active":
+            unit.active_state = "reloading"
+        unit.state_changed_ns = self.now_ns
+        self._unit_changed(unit)
 
     # ---- probes, whose ends are events
 

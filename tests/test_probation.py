@@ -16,7 +16,7 @@ from jada_configd.core.report import BreakerMoved, Tried
 from jada_configd.core.specs import FallbackSpec, HealthSpec, Policy, ServiceSpec
 from jada_configd.core.status import overall
 from jada_configd.policy.windows import window
-from tests.fake_host import MILLISECOND_NS, SECOND_NS, Entry, Fate, FakeHost, Process, Unit
+from tests.fake_host import MILLISECOND_NS, SECOND_NS, Died, Fate, FakeHost, Process, Unit
 from tests.fake_loop import FakeLoop
 from tests.kinds.worlds import AGENT, HOME, OTHER, policy, service_spec, settings_spec
 
@@ -639,3 +639,66 @@ def test_a_rival_that_fights_for_the_field_does_not_hold_up_a_way_back() -> None
     assert model(loop) != BAD
     assert loop.host.units[AGENT].active_state == "active"
     assert BAD.encode() not in (text(loop) or b"")
+
+
+# ------------------------------------------------------------------------------ killed anywhere
+
+DEATHS = 30  # more than there are effects in a correction, its trial, and the way back together
+
+
+def check_dead_or_alive(loop: FakeLoop) -> None:
+    """However it came: well on the new values, or well on the old ones."""
+    assert loop.host.units[AGENT].active_state == "active"
+    assert model_of(loop.host.units[AGENT].process) == json.loads(text(loop) or b"")["model"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("effects", range(DEATHS))
+def test_a_daemon_that_is_killed_leaves_nobody_on_what_it_does_not_bear(
+    effects: int, way: str
+) -> None:
+    loop = begun(WAYS[way], SPEC_OF_FAILING)
+    loop.policy = FAILING
+    try:
+        loop.host.dies_after, loop.host.effects = effects, 0
+        loop.enforce(FAILING)
+    except Died:
+        died = True
+    else:
+        died = loop.settle_or_die(effects)
+    loop.boot()
+    loop.settle()
+    check_dead_or_alive(loop)
+    assert runs_on(loop, GOOD)
+    assert text(loop) == TEXT
+    assert loop.verdicts.marks.of(AGENT) is not None
+    stays_so(loop)
+    assert died or effects > 10
+
+
+@pytest.mark.parametrize("effects", range(DEATHS))
+def test_a_daemon_that_is_killed_again_and_again_gets_there_too(effects: int) -> None:
+    loop = begun(Agent({BAD: "exits"}))
+    loop.policy = held(rules(BAD))
+    for more in (effects, effects % 7 + 1, effects % 5 + 1, effects % 3 + 1):
+        loop.boot()
+        loop.settle_or_die(more)
+    loop.boot()
+    loop.settle()
+    assert runs_on(loop, GOOD)
+    assert text(loop) == TEXT
+    stays_so(loop)
+
+
+@pytest.mark.parametrize("effects", range(DEATHS))
+def test_a_daemon_that_is_killed_in_a_change_that_is_borne_finishes_it(effects: int) -> None:
+    loop = begun(Agent(), held(rules(), FAILS))
+    loop.policy = held(rules(NEW), FAILS)
+    loop.boot()
+    loop.settle_or_die(effects)
+    loop.boot()
+    loop.settle()
+    assert runs_on(loop, NEW)
+    assert state(loop) == "in-sync"
+    assert loop.verdicts.marks.of(AGENT) is None
+    stays_so(loop)
