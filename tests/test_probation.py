@@ -702,3 +702,105 @@ def test_a_daemon_that_is_killed_in_a_change_that_is_borne_finishes_it(effects: 
     assert state(loop) == "in-sync"
     assert loop.verdicts.marks.of(AGENT) is None
     stays_so(loop)
+
+
+# ------------------------------------------------------------------------------ a fallback
+
+LATER = "haiku"
+FALLBACK = FallbackSpec("orchestrator", {MODEL: Exactly(LATER)}, after=2, retry=900.0)
+
+
+def falling_back(**other: Any) -> ServiceSpec:  # noqa: ANN401 - of the spec
+    health = HealthSpec(stable=1.0, within=8.0, every=5.0, command=("/check",))
+    return judged(**{"health": health, "fallback": FALLBACK, **other})
+
+
+def sickens(agent: Agent, loop: FakeLoop) -> None:
+    """It stops being healthy on what it has been healthy on."""
+    agent.says[GOOD] = SAYS_NO
+    loop.live(30 * SECOND_NS)
+
+
+def moves(loop: FakeLoop) -> list[str]:
+    return [each.state for each in loop.tried if isinstance(each, BreakerMoved)]
+
+
+def test_what_stops_being_healthy_goes_to_its_fallback_and_returns_in_time() -> None:
+    agent = Agent()
+    loop = begun(agent, held(rules(), falling_back()))
+    sickens(agent, loop)
+    assert runs_on(loop, LATER)
+    assert text(loop) == TEXT.replace(b"sonnet", b"haiku")
+    assert (moves(loop), state(loop)) == (["open"], "degraded")
+    agent.says.clear()
+    loop.live(900 * SECOND_NS)
+    assert runs_on(loop, GOOD)
+    assert text(loop) == TEXT
+    assert (moves(loop), state(loop)) == (["open", "half-open", "closed"], "in-sync")
+
+
+def test_what_is_still_ill_when_it_is_tried_stays_on_its_fallback() -> None:
+    agent = Agent()
+    loop = begun(agent, held(rules(), falling_back()))
+    sickens(agent, loop)
+    loop.host.done.clear()
+    loop.live(960 * SECOND_NS)
+    assert runs_on(loop, LATER)
+    assert moves(loop) == ["open", "half-open", "open"]
+    assert jobs(loop) == ["restart", "restart"]
+    assert loop.verdicts.marks.of(AGENT) is None
+    assert state(loop) == "degraded"
+
+
+def test_an_open_breaker_outlives_the_daemon() -> None:
+    agent = Agent()
+    loop = begun(agent, held(rules(), falling_back()))
+    sickens(agent, loop)
+    loop.host.done.clear()
+    loop.boot()
+    loop.settle()
+    assert runs_on(loop, LATER)
+    assert (loop.host.done, state(loop)) == ([], "degraded")
+
+
+def test_a_crash_loop_ends_on_the_fallback() -> None:
+    agent = Agent()
+    loop = begun(agent, held(rules(), judged(fallback=FALLBACK)))
+    agent.ways[GOOD] = "exits"
+    loop.host.crash(AGENT)
+    loop.live(60 * SECOND_NS)
+    assert runs_on(loop, LATER)
+    assert state(loop) == "degraded"
+
+
+def test_a_change_that_is_not_borne_goes_back_and_opens_nothing() -> None:
+    loop = begun(Agent(says={BAD: SAYS_NO}), held(rules(), falling_back()))
+    change(loop, held(rules(BAD), falling_back()))
+    assert moves(loop) == []
+    assert (text(loop), model(loop)) == (TEXT, GOOD)
+    assert loop.verdicts.marks.of(AGENT) is not None
+
+
+def test_what_stops_being_healthy_on_what_came_back_goes_to_its_fallback() -> None:
+    agent = Agent(says={BAD: SAYS_NO})
+    loop = begun(agent, held(rules(), falling_back()))
+    change(loop, held(rules(BAD), falling_back()))
+    sickens(agent, loop)
+    assert runs_on(loop, LATER)
+    assert moves(loop) == ["open"]
+    loop.live(1000 * SECOND_NS)
+    assert runs_on(loop, LATER) or runs_on(loop, GOOD)
+    assert model(loop) != BAD
+
+
+def test_a_mark_and_an_open_breaker_end_together_by_an_operators_word() -> None:
+    agent = Agent(says={BAD: SAYS_NO})
+    loop = begun(agent, held(rules(), falling_back()))
+    change(loop, held(rules(BAD), falling_back()))
+    sickens(agent, loop)
+    agent.says.clear()
+    assert loop.retry(AGENT)
+    loop.live(60 * SECOND_NS)
+    assert runs_on(loop, BAD)
+    assert state(loop) == "in-sync"
+    assert loop.verdicts.marks.of(AGENT) is None
