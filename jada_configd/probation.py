@@ -301,7 +301,9 @@ class Probation:
 
     def _close(self, unit: str) -> None:
         self._ledger.trials.close(unit)
-        self._ways_back.forget(unit)
+        if self._ways_back.to(unit):
+            self._ways_back.forget(unit)
+            self._moved = True  # what stands there is good by now, or is not to be held
         self._stopped.discard(unit)
 
     def _save(self) -> None:

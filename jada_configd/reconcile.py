@@ -330,7 +330,7 @@ class Reconciler:
         self._seen_wrong.pop(resource.id, None)
         self._known.add(resource.id)
         self._ledger.right(str(resource.id), self._looker.rules(resource), look.at_ns)
-        if look.observed.good is not None:
+        if look.observed.good is not None and self._takeup.is_borne(resource):
             self._keep(resource.id, look.observed.good)
         return self._takeup.is_right(resource, look.at_ns)
 

@@ -144,11 +144,17 @@ class TakeUp:
 
     def forget_before(self, resource: Resource) -> None:
         """Nobody will go back to what stood there, unless a service has yet to be seen on it."""
+        if not self._is_awaited(services_of(resource)):
+            self._ledger.trials.forget_before(str(resource.id))
+
+    def is_borne(self, resource: Resource) -> bool:
+        """Whether what stands there may be gone back to: no service has yet to run well on it."""
         units = services_of(resource)
-        trials = self._ledger.trials
-        if any(self._ledger.owed(unit) or trials.of(unit) for unit in units):
-            return
-        trials.forget_before(str(resource.id))
+        held = (spec for unit in units if (spec := self.services.get(unit)) is not None)
+        return not self._is_awaited(each.unit for each in held if each.on_unhealthy != "keep")
+
+    def _is_awaited(self, units: Iterable[str]) -> bool:
+        return any(self._ledger.owed(unit) or self._ledger.trials.of(unit) for unit in units)
 
     def would_ask(self, resource: Resource, fields: tuple[str, ...]) -> tuple[str, ...]:
         """What a correction of these fields may be followed by, as an operator reads it."""

@@ -37,6 +37,7 @@ from jada_configd.core.facts import (
     LimitValue,
     Missing,
     Owed,
+    Probe,
     ProcessFact,
     Stray,
     SysctlFact,
@@ -59,6 +60,10 @@ TICK_NS: Final = 10_000_000  # of field 22 of /proc/PID/stat (proc(5))
 MICROSECOND_NS: Final = 1_000
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
+RESTART_NS: Final = 100 * MILLISECOND_NS  # RestartSec=
+ENDS_NS: Final = 3 * SECOND_NS  # after that a process ends that does not exit at once
+START_NS: Final = 90 * SECOND_NS  # TimeoutStartSec=
+PROBE_NS: Final = 20 * MILLISECOND_NS  # what a probe takes
 DEFAULTS: Final[Mapping[str, LimitPair]] = {
     "nofile": (1024, 524288),
     "nproc": (15000, 15000),
@@ -99,12 +104,18 @@ class Process:
     name: str = "agent"
 
 
+# What comes of a main process: it gets ready and goes on, it gets ready and ends a while later, it
+# exits before it is ready, or it never gets ready.
+Fate: TypeAlias = Literal["runs", "ends", "exits", "hangs"]
+
+
 class Phase(enum.Enum):
-    """How far a job has come. Each step of it ends one of these."""
+    """How far a job has come. Each step of it ends one of these, but for a start that hangs."""
 
     STOPPING = enum.auto()
     STARTING = enum.auto()
     RELOADING = enum.auto()
+    HANGING = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +150,11 @@ class Unit:
     ended: str = ""  # how its last main process ended; nothing once another has started
     start_burst: int = 5
     start_interval_ns: int = 10 * SECOND_NS
+    fate: Callable[[Process], Fate] = field(default=lambda _: "runs", repr=False)
+    comes_back: bool = False  # Restart=on-failure
+    answers: Callable[[Process | None], str] = field(default=lambda _: "", repr=False)  # its probes
+    starts: list[int] = field(default_factory=list)  # when, whoever made them; not before a reset
+    next: tuple[int, Literal["ends", "again"]] | None = None  # what becomes of it by itself
     loaded: Mapping[str, LimitPair] = field(default_factory=dict)
     loaded_files: tuple[tuple[str, bytes, int], ...] = ()  # path, content, mtime
 
@@ -170,7 +186,15 @@ class JobEnded:
     result: str
 
 
-Told: TypeAlias = FileChanged | UnitChanged | UnitsReloaded | JobEnded
+@dataclass(frozen=True, slots=True)
+class ProbeEnded:
+    """A probe has ended; `why` is "" where it passed."""
+
+    name: str
+    why: str
+
+
+Told: TypeAlias = FileChanged | UnitChanged | UnitsReloaded | JobEnded | ProbeEnded
 
 
 class FakeHost:
@@ -193,6 +217,7 @@ class FakeHost:
         self.bounds: dict[str, tuple[int, str]] = {}  # the most, and whether more "clamps" or fails
         self.refusals: dict[str, tuple[str, str, str]] = {}  # value, text afterwards, why
         self.manager_is_gone = False
+        self.refuses_probes = False
         self.good: dict[str, bytes] = {}
         self.kept_before: dict[str, bytes] = {}
         self.course_of: Callable[[str], Course] = lambda _: NOTHING
@@ -202,6 +227,8 @@ class FakeHost:
         self.accepted: Callable[[Job], object] = lambda _: None
         self.job_results: dict[str, list[str]] = {}  # of the next jobs of a unit, else "done"
         self.reloads = 0  # daemon-reloads under way
+        self.seen: dict[str, UnitFact] = {}  # as they were last looked at
+        self.probes: dict[str, tuple[int, Probe]] = {}  # those under way, and when each ends
         self.told: list[Told] = []
         self.done: list[Action] = []
         self.attempts = 0
@@ -218,8 +245,17 @@ class FakeHost:
         return self.now_ns
 
     def advance(self, nanoseconds: int) -> None:
-        """Let time pass."""
-        self.now_ns += nanoseconds
+        """Let time pass; what happens by itself happens in between."""
+        until_ns = self.now_ns + nanoseconds
+        while (next_ns := self.next_ns()) is not None and next_ns <= until_ns:
+            self.now_ns = max(self.now_ns, next_ns)
+            self._happen()
+        self.now_ns = until_ns
+
+    def next_ns(self) -> int | None:
+        """When the next thing happens by itself."""
+        moments = [unit.next[0] for unit in self.units.values() if unit.next is not None]
+        return min((*moments, *(at_ns for at_ns, _ in self.probes.values())), default=None)
 
     # ---- what others do to files
 
@@ -258,17 +294,30 @@ class FakeHost:
         self._load(unit)
         return unit
 
-    def start(self, name: str, *, ago_ns: int = 0) -> Process:
-        """Start a unit by hand, or anew; `ago_ns` that it has run for that long."""
+    def start(self, name: str, *, ago_ns: int = 0, restarts: int = 0) -> Process:
+        """Start a unit by hand, or anew; `ago_ns` that it has run for that long.
+
+        What comes of it is its `fate`. `restarts`: by Restart=, so often by now.
+        """
         unit = self.units[name]
         self._cancel_jobs(name)
         unit.active_state, unit.sub_state = "active", "running"
         unit.activating_since_ns = unit.state_changed_ns = self.now_ns - ago_ns
-        unit.process = self._new_process(unit, self.now_ns - ago_ns)
+        unit.process = process = self._new_process(unit, self.now_ns - ago_ns)
         unit.others = ()  # KillMode=control-group, systemd.kill(5)
-        unit.result, unit.restarts, unit.ended = "success", 0, ""
+        unit.result, unit.restarts, unit.ended = "success", restarts, ""
+        unit.starts.append(self.now_ns - ago_ns)
+        unit.next = None
         self._unit_changed(unit)
-        return unit.process
+        match unit.fate(process):
+            case "exits":
+                self._end_main(unit)
+            case "ends":
+                unit.next = self.now_ns + ENDS_NS, "ends"
+            case "hangs":
+                unit.active_state, unit.sub_state = "activating", "start"
+                unit.next = self.now_ns + START_NS, "ends"
+        return process
 
     def begin_activation(self, name: str) -> None:
         """The unit is in its `ExecStartPre=`."""
@@ -276,7 +325,7 @@ class FakeHost:
         self._cancel_jobs(name)
         unit.active_state, unit.sub_state = "activating", "start-pre"
         unit.activating_since_ns = unit.state_changed_ns = self.now_ns
-        unit.process, unit.others = None, ()
+        unit.process, unit.others, unit.next = None, (), None
         unit.result, unit.restarts = "success", 0
         self._unit_changed(unit)
 
@@ -304,7 +353,7 @@ class FakeHost:
         unit.active_state = "failed" if failed else "inactive"
         unit.sub_state, unit.result = "dead", "exit-code" if failed else "success"
         unit.ended = "exit status 1" if failed else ""
-        unit.process, unit.others = None, ()
+        unit.process, unit.others, unit.next = None, (), None
         unit.state_changed_ns = self.now_ns
         self._unit_changed(unit)
         if not failed and by_hand:
@@ -313,9 +362,7 @@ class FakeHost:
 
     def crash(self, name: str) -> None:
         """The main process dies and `Restart=` starts another at once."""
-        restarts = self.units[name].restarts + 1
-        self.start(name)
-        self.units[name].restarts = restarts
+        self.start(name, restarts=self.units[name].restarts + 1)
 
     def reload(self, name: str) -> None:
         """A reload by hand: the process reads its files again."""
@@ -378,6 +425,11 @@ class FakeHost:
         if job.phase is Phase.STARTING:
             if result == "done":
                 self.start(job.unit)
+                if unit.active_state != "active":
+                    result = "failed"
+                if unit.process is not None and unit.next is not None and result == "failed":
+                    self.jobs.insert(index, replace(job, phase=Phase.HANGING))
+                    return
             else:
                 self.stop(job.unit, failed=True)
         elif unit.process is not None:
@@ -423,7 +475,7 @@ class FakeHost:
         """See `Reader`. As on the real host, the ledger hears of each look."""
         if self.manager_is_gone:
             raise ManagerGone("neither the bus nor systemctl answers")
-        fact = self._fact(name)
+        fact = self.seen[name] = self._fact(name)
         self.ledger.pay_off(fact)
         return fact
 
@@ -659,24 +711,45 @@ class FakeHost:
                 raise UnitRefused(f"Job type reload is not applicable for unit {action.unit}.")
             phase = Phase.RELOADING if reloads else Phase.STOPPING
             job = Job(self._job_number(action), action.unit, action.how, self.now_ns, phase)
+            self._queue(job, unit)
             self.accepted(job)
-            if unit.active_state in ("inactive", "failed"):
-                if action.how != "start":
-                    self.told.append(JobEnded(job, "done"))
-                    return
-                self.begin_activation(action.unit)
-                self.jobs.append(replace(job, phase=Phase.STARTING))
+
+    def _queue(self, job: Job, unit: Unit) -> None:
+        if unit.active_state in ("inactive", "failed"):
+            if job.how != "start":
+                self.told.append(JobEnded(job, "done"))
                 return
-            self._cancel_jobs(action.unit)
-            self.jobs.append(job)
-            if action.how == "start":
-                unit.result, unit.restarts = "success", 0  # reset-failed
-            if not reloads:
-                unit.active_state = "deactivating"
-            elif unit.active_state == "active":
-                unit.active_state = "reloading"
-            unit.state_changed_ns = self.now_ns
-            self._unit_changed(unit)
+            self.begin_activation(unit.name)
+            unit.starts.clear()  # reset-failed
+            self.jobs.append(replace(job, phase=Phase.STARTING))
+            return
+        self._cancel_jobs(unit.name)
+        self.jobs.append(job)
+        if job.how == "start":
+            unit.result, unit.restarts = "success", 0  # reset-failed
+            unit.starts.clear()
+            unit.next = None
+        if job.phase is not Phase.RELOADING:
+            unit.active_state = "deactivating"
+        elif unit.active_state == "active":
+            unit.active_state = "reloading"
+        unit.state_changed_ns = self.now_ns
+        self._unit_changed(unit)
+
+    # ---- probes, whose ends are events
+
+    def start_probe(self, probe: Probe) -> str:
+        """As the service manager does."""
+        if self.manager_is_gone:
+            raise ManagerGone("neither the bus nor systemctl answers")
+        if self.refuses_probes:
+            raise UnitRefused(f"Unit {probe.name} was masked.")
+        self.probes[probe.name] = self.now_ns + PROBE_NS, probe
+        return "job"
+
+    def stop_probe(self, name: str) -> None:
+        """As the service manager does; it tells no end."""
+        self.probes.pop(name, None)
 
     # ---- what the daemon keeps
 
@@ -713,6 +786,43 @@ class FakeHost:
         }
 
     # ---- within
+
+    def _happen(self) -> None:
+        """What is due by now happens."""
+        for name, (at_ns, probe) in list(self.probes.items()):
+            if at_ns <= self.now_ns:
+                del self.probes[name]
+                unit = self.units.get(probe.unit, Unit(probe.unit))
+                self.told.append(ProbeEnded(name, unit.answers(unit.process)))
+        for unit in self.units.values():
+            if unit.next is None or unit.next[0] > self.now_ns:
+                continue
+            if unit.next[1] == "ends":
+                self._end_main(unit)
+            else:
+                self._start_again(unit)
+
+    def _end_main(self, unit: Unit) -> None:
+        """The main process ends, and `Restart=` will have it started again, or it has failed."""
+        hanging = [job for job in self.jobs if job.unit == unit.name]
+        restarts = unit.restarts
+        self.jobs = [job for job in self.jobs if job not in hanging]
+        self.stop(unit.name, failed=True)
+        unit.restarts, unit.ended = restarts, "exit status 3"
+        if unit.comes_back:
+            unit.active_state, unit.sub_state = "activating", "auto-restart"
+            unit.activating_since_ns = self.now_ns
+            unit.next = self.now_ns + RESTART_NS, "again"
+        self.told += (JobEnded(job, "failed") for job in hanging)
+
+    def _start_again(self, unit: Unit) -> None:
+        since_ns = self.now_ns - unit.start_interval_ns
+        if unit.start_burst and sum(each > since_ns for each in unit.starts) >= unit.start_burst:
+            ended, restarts = unit.ended, unit.restarts
+            self.stop(unit.name, failed=True)
+            unit.ended, unit.restarts, unit.result = ended, restarts, "start-limit-hit"
+        else:
+            self.start(unit.name, restarts=unit.restarts + 1)
 
     def _number(self) -> int:
         self._numbers += 1

@@ -1,7 +1,8 @@
 """The loop in miniature, on a fake host: what is due is reconciled, what was started ends.
 
 It has no watcher, no bus and no real time, so that a test decides which hints arrive, and when the
-daemon dies. What it shares with the real loop is the schedule and all below it.
+daemon dies. What it shares with the real loop is the schedule and all below it. Jobs are allowed
+from the first turn on, and each event is heard, however long it takes.
 """
 
 import json
@@ -14,7 +15,7 @@ from jada_configd.core.facts import Probe
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Resource, ResourceId
 from jada_configd.core.overlay import overlaid
-from jada_configd.core.probes import Question
+from jada_configd.core.probes import Question, probe_name
 from jada_configd.core.report import BreakerMoved, Report, Tried
 from jada_configd.core.resources import resolve, service_of
 from jada_configd.core.schedule import GAP_NS, Schedule
@@ -37,6 +38,8 @@ from tests.fake_host import (
     FileChanged,
     Job,
     JobEnded,
+    Phase,
+    ProbeEnded,
     Told,
     UnitChanged,
     UnitsReloaded,
@@ -44,19 +47,23 @@ from tests.fake_host import (
 
 BOOT: Final = "boot"
 TURN_NS: Final = 50_000  # what one turn takes
-MOST_TURNS: Final = 300
+MOST_TURNS: Final = 600
 JOB_REST_NS: Final = 10 * SECOND_NS
+JOB_REST_MOST_NS: Final = 300 * SECOND_NS
 STILL_NS: Final = 40 * SECOND_NS
 
 
-class NoQuestions:
-    """Nothing is asked of any unit."""
+class Questions:
+    """A probe for each question, to which the fake host has the answer."""
 
     def health(self, question: Question, spec: ServiceSpec, since: float) -> Probe:
-        raise AssertionError(question)
+        name = probe_name(question, spec.unit)
+        return Probe(name, spec.unit, (question, f"{since:.3f}"), spec.health.timeout)
 
     def busy(self, spec: ServiceSpec) -> Probe | None:
-        return None
+        if not isinstance(spec.busy, tuple):
+            return None
+        return Probe(probe_name("busy", spec.unit), spec.unit, spec.busy, spec.health.timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,11 @@ class FakeLoop:
         host.told.clear()
         host.refusals.clear()  # the daemon's own memory
         self.ledger = host.ledger = Ledger.of(self.disk.get("debts"), self.disk.get("known"), BOOT)
-        self.probing = Probing(None, NoQuestions(), dict, lambda _: False)
+        host.probes.clear()  # who hears of their end is dead
+        host.seen.clear()
+        self.probing = Probing(
+            host, Questions(), lambda: host.seen, lambda unit: self.ledger.owed(unit) is not None
+        )
         rounds = self.probing.rounds
         self.takeup = TakeUp(host, self.ledger, self._save, host.keep_before, rounds)
         self.verdicts = Verdicts(Disk(self))
@@ -129,6 +140,7 @@ class FakeLoop:
         self.schedule = Schedule(sweep_ns=300 * SECOND_NS)
         self._jobs: dict[int, str] = {}  # number and unit
         self._last: dict[str, int] = {}  # by unit
+        self._failures: dict[str, int] = {}
         host.accepted = self._job_accepted
         self.reports.clear()
         self.enforce(self.policy, "startup")
@@ -142,7 +154,12 @@ class FakeLoop:
         self.probation.enforce(policy.revision, self.host.now_ns)
         self.reconciler.contests.rule(policy.contested_after, policy.contested_within)
         self._resolve()
+        self._forget_others()
         self.schedule.hint_all(self.host.now_ns, cause)
+
+    def retry(self, unit: str) -> bool:
+        """An operator has it tried again."""
+        return self.probation.retry(unit, self.host.now_ns)
 
     def keep_known(self) -> None:
         """Save what is known, as the loop does now and then."""
@@ -168,8 +185,10 @@ class FakeLoop:
         found = [overlaid(each, fallbacks) for each in resolve(self.policy, self.host, SCOPE)]
         before = getattr(self, "resources", {})
         self.resources: dict[ResourceId, Resource] = {
-            each.id: before[each.id] if before.get(each.id) == each else each for each in found
+            each.id: before[each.id] if repr(before.get(each.id)) == repr(each) else each
+            for each in found
         }
+        self.reports = {each: told for each, told in self.reports.items() if each in self.resources}
         self.reconciler.hold(frozenset(self.resources))
         self.schedule.hold(self.resources)
         self.ways_back.hold({str(each): resource for each, resource in self.resources.items()})
@@ -177,10 +196,15 @@ class FakeLoop:
         others = [each for each, then in before.items() if self.resources.get(each) is not then]
         self.schedule.hint(others, self.host.now_ns)
 
+    def _forget_others(self) -> None:
+        units = frozenset(spec.unit for spec in self.policy.services)
+        self.ledger.forget_others(frozenset(map(str, self.resources)), units)
+
     # ---- turns
 
     def turn(self) -> list[Report]:
         """Look at what is due, and correct it."""
+        self._watch_services()
         now_ns = self.host.now_ns
         self.schedule.open_windows(self.calendar.now(), now_ns)
         due = self.schedule.take_due(now_ns)
@@ -209,13 +233,18 @@ class FakeLoop:
         again_ns = self.probation.look(unit, self.host.now_ns)
         if again_ns is not None:
             self.schedule.hint((service_of(unit),), again_ns, "retry")
+
+    def _watch_services(self) -> None:
+        now_ns = self.host.now_ns
+        self.schedule.hint(map(service_of, self.probation.turn(now_ns)), now_ns)
         if self.probation.take_moved():
             self._resolve()
-            self.schedule.hint_all(self.host.now_ns, "retry")
+            self.schedule.hint_all(now_ns, "retry")
 
     def sweep(self) -> None:
         """Everything is due, whatever was heard."""
         self._resolve()
+        self._forget_others()
         self.schedule.hint_all(self.host.now_ns, "sweep")
 
     def hear(self, told: Iterable[Told] | None = None) -> None:
@@ -234,6 +263,9 @@ class FakeLoop:
                 case JobEnded():
                     self._judge(each.job, each.result)
                     self._hint(self._of_unit(each.job.unit))
+                case ProbeEnded():
+                    unit = self.probation.answered(each.name, each.why, self.host.now_ns)
+                    self._hint(() if unit is None else (service_of(unit),))
 
     def settle(self) -> list[Report]:
         """Turn until nothing happens any more: what is due is done, what was started ends.
@@ -244,23 +276,40 @@ class FakeLoop:
         host = self.host
         effects, until_ns = host.effects, host.now_ns + STILL_NS
         for _ in range(MOST_TURNS):
-            self.hear()
-            self.schedule.open_windows(self.calendar.now(), host.now_ns)
             if host.effects != effects:
                 effects, until_ns = host.effects, host.now_ns + STILL_NS
-            due_ns = min((at for at, _ in self.schedule._due.values()), default=until_ns)
-            if due_ns <= host.now_ns:
-                self.turn()
-            elif host.reloads:
-                host.finish_reload()
-            elif host.jobs:
-                host.step_job(host.jobs[0])
-                host.advance(GAP_NS)  # there is time to look at each step
-            elif due_ns >= until_ns:
+            if not self._goes_on(until_ns):
                 return list(self.reports.values())
-            else:
-                host.advance(due_ns - host.now_ns)
         raise Restless([str(each) for each in self.reports.values()])
+
+    def live(self, nanoseconds: int) -> None:
+        """Let that much time pass, whether it comes to rest or not."""
+        until_ns = self.host.now_ns + nanoseconds
+        while self._goes_on(until_ns):
+            pass
+        self.host.advance(max(0, until_ns - self.host.now_ns))
+
+    def _goes_on(self, until_ns: int) -> bool:
+        """Do the next thing that there is to do before that moment; whether there is any."""
+        host = self.host
+        self.hear()
+        self.schedule.open_windows(self.calendar.now(), host.now_ns)
+        self._watch_services()
+        due_ns = min((at for at, _ in self.schedule._due.values()), default=until_ns)
+        jobs = [job for job in host.jobs if job.phase is not Phase.HANGING]
+        next_ns = min(due_ns, self.probation.due_ns(), host.next_ns() or until_ns)
+        if due_ns <= host.now_ns:
+            self.turn()
+        elif host.reloads:
+            host.finish_reload()
+        elif jobs:
+            host.step_job(jobs[0])
+            host.advance(GAP_NS)  # there is time to look at each step
+        elif next_ns >= until_ns:
+            return False
+        else:
+            host.advance(max(0, next_ns - host.now_ns))
+        return True
 
     def settle_or_die(self, effects: int) -> bool:
         """The same, but killed after so many effects; whether it was."""
@@ -311,10 +360,17 @@ class FakeLoop:
             return
         service = service_of(job.unit)
         del self._jobs[job.number]
-        self.reconciler.obstacles.at_work.discard(service)
+        if result == "canceled":
+            self.probation.interfered(job.unit)
+        if self._last.get(job.unit) not in self._jobs:
+            self.reconciler.obstacles.at_work.discard(service)
         if result != "done":
-            self.reconciler.obstacles.resting[service] = self.host.now_ns + JOB_REST_NS
+            failures = self._failures.get(job.unit, 0)
+            self._failures[job.unit] = failures + 1
+            rest_ns = min(JOB_REST_NS << min(failures, 10), JOB_REST_MOST_NS)
+            self.reconciler.obstacles.resting[service] = self.host.now_ns + rest_ns
             return
+        self._failures.pop(job.unit, None)
         self.reconciler.obstacles.resting.pop(service, None)
         if job.how == "reload":
             spec = self.takeup.services[job.unit]

@@ -73,6 +73,7 @@ class Services(RuleBasedStateMachine):
         self.unfounded: list[int] = []
         self.is_new = True  # the daemon has not looked yet
         self.seen = False  # the present wrong values, by a look
+        self.is_new = False  # the daemon, which has not looked yet
         self.suspects: set[int] = set()  # activations that may have read wrong values
         self.excused: set[int] = set()  # that did so while nobody looked
         self.keeps_known = keeps_known
@@ -119,14 +120,21 @@ class Services(RuleBasedStateMachine):
         for at_ns, report in self.loop.looks:
             right = report.result in ("in-sync", "corrected")
             found_wrong = report.result != "in-sync"
-            if found_wrong or self.was_wrong or self.may_have_begun:
+            if found_wrong or self.was_wrong or self.may_have_begun or self.is_unwatched():
                 self.suspect(at_ns)
+            self.is_new = False
             if right:
                 self.right_ns, self.was_wrong, self.seen = at_ns, False, False
                 self.may_have_begun = False
             else:
                 self.was_wrong = self.seen = True
         self.loop.looks.clear()
+
+    def is_unwatched(self) -> bool:
+        """Whether the unit may have read what has gone since, and nobody can tell any more."""
+        entry = self.host.files.get(HOME)
+        untouched = entry is not None and entry.mtime_ns + TICK_NS < self.activation
+        return self.is_new and not untouched
 
     def suspect(self, at_ns: int) -> None:
         """The file was wrong at this look, or had been; who may have read it since it was right?"""
@@ -165,6 +173,7 @@ class Services(RuleBasedStateMachine):
         self.loop.boot()
         self.is_new = True
         self.was_wrong = self.seen = False
+        self.is_new = True
         if not self.keeps_known:
             self.right_ns = None
 
@@ -217,7 +226,7 @@ class Services(RuleBasedStateMachine):
         try:
             self.turn()
         except Died:
-            if was_wrong or self.may_have_begun:
+            if was_wrong or self.may_have_begun or self.is_unwatched():
                 self.suspect(self.host.now_ns)
             self.may_have_begun = True
             self.die()

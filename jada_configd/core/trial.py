@@ -184,7 +184,7 @@ def judge(
         return Unhealthy(late) if now_ns >= end_ns else Pending(min(stable_ns, end_ns))
     if not health.probes:
         return Healthy()
-    return _asked(trial, last, stable_ns, end_ns, now_ns, within)
+    return _asked(trial, last, stable_ns, end_ns, now_ns)
 
 
 def _over(trial: Trial, fact: UnitFact, *, at_work: bool, stopped: bool) -> Verdict | None:
@@ -207,22 +207,21 @@ def _over(trial: Trial, fact: UnitFact, *, at_work: bool, stopped: bool) -> Verd
     return Unhealthy(f"its main process has ended{_how(trial, fact)}")
 
 
-def _asked(
-    trial: Trial, last: Round | None, stable_ns: int, end_ns: int, now_ns: int, within: str
-) -> Verdict:
+def _asked(trial: Trial, last: Round | None, stable_ns: int, end_ns: int, now_ns: int) -> Verdict:
     """What its probes say, those that were asked when it had run for long enough."""
-    counts = last is not None and last.main == trial.main and last.begun_ns >= stable_ns
-    if last is not None and counts and last.passed:
+    again_ns = now_ns + PROBE_AGAIN_NS
+    if last is None or last.main != trial.main or last.begun_ns < stable_ns:
+        # The answer is an event; where there was no daemon to ask in time it is asked late.
+        return Pending(max(end_ns, again_ns), asks=True)
+    if last.passed:
         return Healthy()
     if now_ns >= end_ns:
-        if last is not None and counts and last.failures:
+        if last.failures:
             return Unhealthy("; ".join(last.failures))
         # No service is unhealthy because nobody could ask.
-        unasked = last.unasked if last is not None and counts else ()
-        return Over("; ".join(unasked) or f"its health could not be asked {within}")
-    if last is not None and counts:
-        again_ns = min(last.ended_ns + PROBE_AGAIN_NS, end_ns)
-        return Pending(again_ns, asks=now_ns >= again_ns)
+        return Over("; ".join(last.unasked))
+    if now_ns < last.ended_ns + PROBE_AGAIN_NS:
+        return Pending(min(last.ended_ns + PROBE_AGAIN_NS, end_ns))
     return Pending(end_ns, asks=True)
 
 
