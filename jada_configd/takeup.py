@@ -20,6 +20,7 @@ from jada_configd.core.staleness import debt_of, has_read, is_stale
 from jada_configd.core.trial import Round, Trial, identity, is_sound
 from jada_configd.core.trials import values_before
 from jada_configd.errors import HostError
+from jada_configd.formats.put_back import put_back
 from jada_configd.looks import Look
 
 OWN_DOING_NS: Final = 2_000_000_000  # within this a program has set its limits, if it does that
@@ -41,6 +42,7 @@ class TakeUp:
         self._save = save
         self._keep_before = keep_before
         self._asked: set[str] = set()
+        self._noted: dict[str, Before | None] = {}  # in this pass, and what was noted before
         self.services: Mapping[str, ServiceSpec] = {}
         self.rounds: Mapping[str, Round] = {}  # of health probes, the last of each unit
 
@@ -56,6 +58,7 @@ class TakeUp:
         Each look comes with the digest of its resource's rules. Saved before anything is changed,
         and so is what stands there: a service may turn out not to bear the change.
         """
+        self._noted.clear()
         for look, rules in looks:
             resource = look.resource
             if isinstance(resource.spec, SettingsSpec | DropIn) and services_of(resource):
@@ -72,10 +75,35 @@ class TakeUp:
             if isinstance(action, ReplaceFile | RemoveFile):
                 content = action.content if isinstance(action, ReplaceFile) else None
                 before = _before(look, action.path, "" if content is None else digest(content))
-                file, known = look.observed.file, self._ledger.trials.before(before.resource)
-                if known is None and isinstance(file, Content):
-                    self._keep_before(look.resource.id, file.data)
+                self._noted[before.resource] = self._ledger.trials.before(before.resource)
+                self._keep_content(look)
                 self._ledger.trials.keep(before)
+
+    def _keep_content(self, look: Look) -> None:
+        """Its bytes; of several changes those before the first, with what others wrote since."""
+        file, trials = look.observed.file, self._ledger.trials
+        if not isinstance(file, Content):
+            return
+        known = trials.before(str(look.resource.id))
+        if known is None:
+            self._keep_before(look.resource.id, file.data)
+        elif digest(file.data) != known.wrote and not known.whole:
+            stood = self._reader.stood_before(known.resource)
+            content = put_back(file.data, stood, known.values, as_left=False)
+            if content is not None:
+                self._keep_before(look.resource.id, content)
+                owner = {"mode": file.mode, "uid": file.uid, "gid": file.gid}
+                trials.put_before(replace(known, existed=True, **owner))
+
+    def unchanged(self, resource: Resource) -> None:
+        """What was begun was not done: somebody has been a moment earlier."""
+        name = str(resource.id)
+        if name in self._noted:
+            before = self._noted.pop(name)
+            if before is None:
+                self._ledger.trials.forget_before(name)
+            else:
+                self._ledger.trials.put_before(before)
 
     def corrected(
         self,
