@@ -92,8 +92,16 @@ class TakeUp:
             content = put_back(file.data, stood, known.values, as_left=False)
             if content is not None:
                 self._keep_before(look.resource.id, content)
-                owner = {"mode": file.mode, "uid": file.uid, "gid": file.gid}
-                trials.put_before(replace(known, existed=True, **owner))
+                trials.put_before(
+                    replace(
+                        known,
+                        existed=True,
+                        mode=file.mode,
+                        uid=file.uid,
+                        gid=file.gid,
+                        bytes_digest=digest(content),
+                    )
+                )
 
     def unchanged(self, resource: Resource) -> None:
         """What was begun was not done: somebody has been a moment earlier."""
@@ -295,4 +303,13 @@ def _before(look: Look, path: str, wrote: str) -> Before:
         return Before(name, path, existed=False, mode=0, uid=-1, gid=-1, wrote=wrote, whole=True)
     whole = look.drift.problem is not None or not isinstance(look.resource.spec, SettingsSpec)
     owner = {"mode": file.mode, "uid": file.uid, "gid": file.gid}
-    return Before(name, path, existed=True, **owner, wrote=wrote, values=values, whole=whole)
+    return Before(
+        name,
+        path,
+        existed=True,
+        **owner,
+        wrote=wrote,
+        values=values,
+        whole=whole,
+        bytes_digest=digest(file.data),
+    )

@@ -9,10 +9,11 @@ from jada_configd.core.model import Field, Value
 class Before:
     """A file as it stood before a change that no service has been seen to run well on yet.
 
-    Its bytes are kept elsewhere (`Reader.stood_before`); `existed` False: there was none. `wrote`
-    is the digest of what we have put there since ("": we have removed it), and `values` what the
-    corrected fields were: they alone go back where somebody else has changed the file meanwhile.
-    `whole`: the file as it was is more than these, for it could not be read field by field.
+    Its bytes are kept elsewhere (`Reader.stood_before`), `bytes_digest` is theirs: older ones may
+    be there where these could not be kept. `existed` False: there was no file. `wrote` is the
+    digest of what we have put there since ("": we have removed it), and `values` what the corrected
+    fields were: they alone go back where somebody else has changed the file meanwhile. `whole`: the
+    file as it was is more than these, for it could not be read field by field.
     """
 
     resource: str
@@ -24,6 +25,7 @@ class Before:
     wrote: str
     values: tuple[tuple[Field, Value], ...] = ()
     whole: bool = False
+    bytes_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,4 +127,5 @@ def _before_of(resource: str, kept: Mapping[str, Any]) -> Before:
         wrote=str(kept["wrote"]),
         values=values,
         whole=bool(kept["whole"]),
+        bytes_digest=str(kept["bytes_digest"]),
     )

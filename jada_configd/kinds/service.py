@@ -92,7 +92,7 @@ class ServiceKind:
         if problem is None and note is None and owed is None:
             note = unreachable_note(reader, unit, spec.limits)
         back = tuple(
-            PutBack(each, reader.stood_before(each.resource), reader.read_file(each.path))
+            PutBack(each, _stood(each, reader), reader.read_file(each.path))
             for each in course.back_to
         )
         busy = _busy(spec, unit, course, reader) if owed is not None else None
@@ -125,6 +125,11 @@ class ServiceKind:
         if evidence.course.asks:
             return Plan(waits=f"word of how {spec.unit} does before the change", under_way=True)
         return Plan((StartJob(spec.unit, how),))
+
+
+def _stood(before: Before, reader: Reader) -> bytes | None:
+    content = reader.stood_before(before.resource) if before.existed else None
+    return content if content is not None and digest(content) == before.bytes_digest else None
 
 
 def _way_back(spec: ServiceSpec, evidence: Evidence) -> Plan:
