@@ -37,6 +37,7 @@ HEALTH = HealthSpec(stable=4.0, within=15.0, every=600.0, timeout=5.0, command=(
 FALLBACK = FallbackSpec("orchestrator", {MODEL: Exactly(INSTEAD)}, after=2, retry=30000.0)
 NIGHT = "Mon-Sun 02:00-05:00 UTC"
 DAY = timedelta(days=1) // timedelta(seconds=1)
+SEEN = 0.01
 SPANS = (0.003, 0.5, 2.0, 5.0, 20.0, 300.0, 20000.0)
 MODELS = st.sampled_from((*BORNE, *NOT_BORNE))
 
@@ -215,7 +216,9 @@ class Courses(RuleBasedStateMachine):
     @rule()
     def somebody_restarts_the_unit(self) -> None:
         self.undisturbed = False
+        self.live(SEEN)  # of two starts between two looks one is all that anybody can see
         self.host.start(AGENT)
+        self.live(SEEN)
 
     @rule()
     def somebody_stops_the_unit(self) -> None:
