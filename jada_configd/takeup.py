@@ -23,6 +23,7 @@ from jada_configd.core.staleness import SLACK_NS, debt_of, has_read, is_stale
 from jada_configd.core.trial import Round, Trial, identity, is_sound
 from jada_configd.core.trials import values_before
 from jada_configd.errors import HostError
+from jada_configd.formats.put_back import put_back
 from jada_configd.looks import Look
 
 OWN_DOING_NS: Final = 2_000_000_000  # within this a program has set its limits, if it does that
@@ -50,6 +51,7 @@ class TakeUp:
         self._keep_before = keep_before
         self._rounds = rounds
         self._asked: set[str] = set()
+        self._noted: dict[str, Before | None] = {}  # in this pass, and what was noted before
         self.services: Mapping[str, ServiceSpec] = {}
 
     def take_asked(self) -> frozenset[str]:
@@ -64,6 +66,7 @@ class TakeUp:
         Each look comes with the digest of its resource's rules. Saved before anything is changed,
         and so is what stands there: a service may turn out not to bear the change.
         """
+        self._noted.clear()
         for look, rules in looks:
             resource = look.resource
             if isinstance(resource.spec, SettingsSpec | DropIn) and services_of(resource):
@@ -78,16 +81,58 @@ class TakeUp:
             return
         for action in look.plan.actions:
             if isinstance(action, ReplaceFile | RemoveFile):
-                content = action.content if isinstance(action, ReplaceFile) else None
-                before = _before(look, action.path, "" if content is None else digest(content))
-                file, trials = look.observed.file, self._ledger.trials
-                if trials.before(before.resource) is None and isinstance(file, Content):
-                    # A file of its own takes a third of the time of a whole correction.
-                    if len(file.data) <= trials.room():
-                        before = replace(before, content=file.data)
-                    else:
-                        self._keep_before(look.resource.id, file.data)
-                trials.keep(before)
+                wrote = digest(action.content) if isinstance(action, ReplaceFile) else ""
+                before = _before(look, action.path, wrote)
+                self._noted[before.resource] = self._ledger.trials.before(before.resource)
+                content = self._content_kept(look)
+                self._ledger.trials.keep(replace(before, content=content))
+
+    def _content_kept(self, look: Look) -> bytes | None:
+        """Its bytes; of several changes those before the first, with what others wrote since.
+
+        Returns them where they stand in the ledger.
+        """
+        file, trials = look.observed.file, self._ledger.trials
+        if not isinstance(file, Content):
+            return None
+        known = trials.before(str(look.resource.id))
+        if known is None:
+            return self._kept(look.resource.id, file.data)
+        if digest(file.data) != known.wrote and not known.whole:
+            stood = known.content
+            if stood is None:
+                stood = self._reader.stood_before(known.resource)
+            content = put_back(file.data, stood, known.values, as_left=False)
+            if content is not None:
+                trials.put_before(
+                    replace(
+                        known,
+                        existed=True,
+                        mode=file.mode,
+                        uid=file.uid,
+                        gid=file.gid,
+                        bytes_digest=digest(content),
+                        content=self._kept(look.resource.id, content),
+                    )
+                )
+        return None
+
+    def _kept(self, resource: ResourceId, content: bytes) -> bytes | None:
+        """A file of its own takes a third of the time of a correction: few bytes have none."""
+        if len(content) <= self._ledger.trials.room():
+            return content
+        self._keep_before(resource, content)
+        return None
+
+    def unchanged(self, resource: Resource) -> None:
+        """What was begun was not done: somebody has been a moment earlier."""
+        name = str(resource.id)
+        if name in self._noted:
+            before = self._noted.pop(name)
+            if before is None:
+                self._ledger.trials.forget_before(name)
+            else:
+                self._ledger.trials.put_before(before)
 
     def corrected(
         self,
@@ -289,4 +334,5 @@ def _before(look: Look, path: str, wrote: str) -> Before:
         wrote=wrote,
         values=values,
         whole=whole,
+        bytes_digest=digest(file.data),
     )

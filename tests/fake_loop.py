@@ -285,8 +285,11 @@ class FakeLoop:
     def live(self, nanoseconds: int) -> None:
         """Let that much time pass, whether it comes to rest or not."""
         until_ns = self.host.now_ns + nanoseconds
+        turns = MOST_TURNS + nanoseconds // SECOND_NS  # who looks more often spins
         while self._goes_on(until_ns):
-            pass
+            turns -= 1
+            if turns < 0:
+                raise Restless([str(each) for each in self.reports.values()])
         self.host.advance(max(0, until_ns - self.host.now_ns))
 
     def _goes_on(self, until_ns: int) -> bool:
@@ -297,7 +300,11 @@ class FakeLoop:
         self._watch_services()
         due_ns = min((at for at, _ in self.schedule._due.values()), default=until_ns)
         jobs = [job for job in host.jobs if job.phase is not Phase.HANGING]
-        next_ns = min(due_ns, self.probation.due_ns(), host.next_ns() or until_ns)
+        moments = (due_ns, self.probation.due_ns(), host.next_ns())
+        next_ns = min(each for each in moments if each is not None)
+        opens = self.schedule.next_opening()
+        if opens is not None:
+            next_ns = min(next_ns, host.now_ns + (opens - self.calendar.now()) * SECOND_NS)
         if due_ns <= host.now_ns:
             self.turn()
         elif host.reloads:

@@ -14,6 +14,7 @@ from jada_configd.core.model import Exactly, Field, Gone, ResourceId, Rule
 from jada_configd.core.report import BreakerMoved, Tried
 from jada_configd.core.specs import FallbackSpec, HealthSpec, Policy, ServiceSpec
 from jada_configd.core.status import overall
+from jada_configd.core.windows import Purpose, Window
 from jada_configd.policy.windows import window
 from tests.fake_host import MILLISECOND_NS, SECOND_NS, Died, FakeHost, Fate, Process, Unit
 from tests.fake_loop import FakeLoop
@@ -587,11 +588,11 @@ def test_who_fails_later_than_the_other_does_not_bring_the_bad_value_back() -> N
     stays_so(loop)
 
 
-# ------------------------------------------------------------------------------ pace, windows, rivals
+# ---------------------------------------------------------------------------- pace, windows, rivals
 
 
 def test_no_window_holds_up_a_way_back() -> None:
-    windows = {
+    windows: dict[Purpose, tuple[Window, ...]] = {
         "restart": (window("Fri 19:00-20:01 UTC"),),
         "correct": (window("Fri 19:00-20:01 UTC"),),
     }
@@ -605,7 +606,7 @@ def test_no_window_holds_up_a_way_back() -> None:
 
 
 def test_no_pace_holds_up_a_way_back() -> None:
-    slow = {"min_interval": 3600.0, "busy": "/run/busy", "drain": 3600.0}
+    slow: dict[str, Any] = {"min_interval": 3600.0, "busy": "/run/busy", "drain": 3600.0}
     loop = begun(Agent({BAD: "exits"}), held(rules(), judged(**slow)))
     until_tried(loop, held(rules(BAD), judged(**slow)))
     loop.host.write("/run/busy", b"")

@@ -10,10 +10,11 @@ class Before:
     """A file as it stood before a change that no service has been seen to run well on yet.
 
     `existed` False: there was none; `content` are its bytes where they are few, else they are kept
-    elsewhere (`Reader.stood_before`). `wrote` is the digest of what we have put there since ("": we
-    have removed it), and `values` what the corrected fields were: they alone go back where somebody
-    else has changed the file meanwhile. `whole`: the file as it was is more than these, for it
-    could not be read field by field.
+    elsewhere (`Reader.stood_before`), `bytes_digest` is theirs: older ones may be there where these
+    could not be kept. `wrote` is the digest of what we have put there since ("": we have removed
+    it), and `values` what the corrected fields were: they alone go back where somebody else has
+    changed the file meanwhile. `whole`: the file as it was is more than these, for it could not be
+    read field by field.
     """
 
     resource: str
@@ -25,6 +26,7 @@ class Before:
     wrote: str
     values: tuple[tuple[Field, Value], ...] = ()
     whole: bool = False
+    bytes_digest: str = ""
     content: bytes | None = None
 
     @property

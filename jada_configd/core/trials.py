@@ -66,9 +66,12 @@ class Trials:
     def keep(self, before: Before) -> None:
         """A file is about to be changed; of several changes what stood before the first counts."""
         known = self._before.get(before.resource)
-        kept = before if known is None else _followed(known, before)
-        if kept != known:
-            self._before[before.resource] = kept
+        self.put_before(before if known is None else _followed(known, before))
+
+    def put_before(self, before: Before) -> None:
+        """That, and nothing else, stood in the file."""
+        if before != self._before.get(before.resource):
+            self._before[before.resource] = before
             self.changed = True
 
     def forget_before(self, resource: str) -> None:
@@ -135,4 +138,5 @@ def _before_of(resource: str, kept: Mapping[str, Any]) -> Before:
         values=values,
         whole=bool(kept["whole"]),
         content=None if content is None else str(content).encode("latin-1"),
+        bytes_digest=str(kept["bytes_digest"]),
     )

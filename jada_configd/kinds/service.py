@@ -129,6 +129,14 @@ class ServiceKind:
         return Plan((StartJob(spec.unit, how),))
 
 
+def _stood(before: Before, reader: Reader) -> bytes | None:
+    """The bytes that stood there; None where there were none, or they are not to be had."""
+    if not before.existed or before.content is not None:
+        return before.content
+    content = reader.stood_before(before.resource)
+    return content if content is not None and digest(content) == before.bytes_digest else None
+
+
 def _way_back(spec: ServiceSpec, evidence: Evidence) -> Plan:
     """Every file as it was, systemd told of its own, and the unit started anew, failed or not."""
     unreadable = [each for each in evidence.back if not isinstance(each.now, Content | Missing)]
@@ -137,10 +145,6 @@ def _way_back(spec: ServiceSpec, evidence: Evidence) -> Plan:
     files = [action for each in evidence.back for action in _put_back(each)]
     reload = (ReloadUnits(),) if any(each.before.is_drop_in for each in evidence.back) else ()
     return Plan((*files, *reload, StartJob(spec.unit, "start")), way_back=True)
-
-
-def _stood(before: Before, reader: Reader) -> bytes | None:
-    return reader.stood_before(before.resource) if before.content is None else before.content
 
 
 def _put_back(each: PutBack) -> list[Action]:
