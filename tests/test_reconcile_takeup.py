@@ -158,7 +158,8 @@ class Services(RuleBasedStateMachine):
         if isinstance(action, StartJob) and action.how == "restart" and not self.restarts:
             self.note_looks()
             at_once = self.activation <= self.corrected_ns + SLACK_NS
-            if self.activation not in self.suspects and not at_once:
+            founded = self.activation in self.suspects or self.has_read_wrong()
+            if not founded and not at_once:
                 self.unfounded.append(self.activation)
 
     def turn(self) -> None:
