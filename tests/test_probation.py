@@ -198,7 +198,7 @@ def test_one_crash_that_it_comes_back_from_is_borne() -> None:
     agent = Agent()
     loop = begun(agent)
     first = iter(["exits"])
-    loop.host.units[AGENT].fate = lambda _: next(first, "runs")  # type: ignore[arg-type, return-value]
+    loop.host.units[AGENT].fate = lambda _: next(first, "runs")  # type: ignore[arg-type]
     change(loop, held(rules(NEW)))
     assert verdicts(loop) == [("healthy", None)]
 
