@@ -159,7 +159,7 @@ class Reconciler:
             case Refused() if self._reloads and _sets_limits(look.plan):
                 return self._waits_for_end(look, None)  # what a restart brings is known only then
             case Stale():
-                self._takeup.unchanged(look.resource)
+                self._takeup.befores.unchanged(look.resource)
                 again_ns = self._clock_ns()
                 return replace(look.report("waiting", str(error)), again_ns=again_ns)
             case _:

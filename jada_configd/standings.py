@@ -177,8 +177,9 @@ class Standings:
         stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
         if now_ns < stable_ns:
             return stable_ns if standing.ailment or spec.fallback else None
+        ailed = standing.ailment is not None
         self._stable(spec, standing, now_ns)
-        return None
+        return now_ns if ailed and standing.ailment is None else None  # it was told to be ailing
 
     def _stable(self, spec: ServiceSpec, standing: _Standing, now_ns: int) -> None:
         """It has run for long enough: that is a result, or what its probes say since."""

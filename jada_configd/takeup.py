@@ -1,8 +1,8 @@
 """What a correction asks of the services that read what was corrected.
 
 The questions are answered by `core/staleness.py` and `core/ledger.py`; this is where a pass puts
-them, with the unit as it is at that moment. With each debt a trial is opened (`core/trial.py`), and
-what stands in a file is kept before it is changed.
+them, with the unit as it is at that moment. With each debt a trial is opened (`core/trial.py`);
+what stands in a file before it is changed is kept by `befores.py`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,9 +10,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
+from jada_configd.befores import Befores
 from jada_configd.core.applies import apply_for
-from jada_configd.core.course import Before
 from jada_configd.core.facts import Content, Missing, Owed, UnitFact
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Drift, Resource, ResourceId, pointer
@@ -21,9 +20,7 @@ from jada_configd.core.seams import Reader
 from jada_configd.core.specs import DropIn, ProcessLimits, ServiceSpec, SettingsSpec
 from jada_configd.core.staleness import SLACK_NS, debt_of, has_read, is_stale
 from jada_configd.core.trial import Round, Trial, identity, is_sound
-from jada_configd.core.trials import values_before
 from jada_configd.errors import HostError
-from jada_configd.formats.put_back import put_back
 from jada_configd.looks import Look
 
 OWN_DOING_NS: Final = 2_000_000_000  # within this a program has set its limits, if it does that
@@ -48,10 +45,9 @@ class TakeUp:
         self._reader = reader
         self._ledger = ledger
         self._save = save
-        self._keep_before = keep_before
         self._rounds = rounds
         self._asked: set[str] = set()
-        self._noted: dict[str, Before | None] = {}  # in this pass, and what was noted before
+        self.befores = Befores(reader, ledger, keep_before)
         self.services: Mapping[str, ServiceSpec] = {}
 
     def take_asked(self) -> frozenset[str]:
@@ -66,73 +62,18 @@ class TakeUp:
         Each look comes with the digest of its resource's rules. Saved before anything is changed,
         and so is what stands there: a service may turn out not to bear the change.
         """
-        self._noted.clear()
+        self.befores.begin()
         for look, rules in looks:
             resource = look.resource
             if isinstance(resource.spec, SettingsSpec | DropIn) and services_of(resource):
                 self._ledger.begin(str(resource.id), rules)
-                self._note_before(look)
+                if self._may_go_back(resource):
+                    self.befores.note(look)
         self.save()
 
-    def _note_before(self, look: Look) -> None:
-        units = services_of(look.resource)
-        specs = [self.services[unit] for unit in units if unit in self.services]
-        if all(spec.on_unhealthy == "keep" for spec in specs):
-            return
-        for action in look.plan.actions:
-            if isinstance(action, ReplaceFile | RemoveFile):
-                wrote = digest(action.content) if isinstance(action, ReplaceFile) else ""
-                before = _before(look, action.path, wrote)
-                self._noted[before.resource] = self._ledger.trials.before(before.resource)
-                content = self._content_kept(look)
-                self._ledger.trials.keep(replace(before, content=content))
-
-    def _content_kept(self, look: Look) -> bytes | None:
-        """Its bytes; of several changes those before the first, with what others wrote since.
-
-        Returns them where they stand in the ledger.
-        """
-        file, trials = look.observed.file, self._ledger.trials
-        if not isinstance(file, Content):
-            return None
-        known = trials.before(str(look.resource.id))
-        if known is None:
-            return self._kept(look.resource.id, file.data)
-        if digest(file.data) != known.wrote and not known.whole:
-            stood = known.content
-            if stood is None:
-                stood = self._reader.stood_before(known.resource)
-            content = put_back(file.data, stood, known.values, as_left=False)
-            if content is not None:
-                trials.put_before(
-                    replace(
-                        known,
-                        existed=True,
-                        mode=file.mode,
-                        uid=file.uid,
-                        gid=file.gid,
-                        bytes_digest=digest(content),
-                        content=self._kept(look.resource.id, content),
-                    )
-                )
-        return None
-
-    def _kept(self, resource: ResourceId, content: bytes) -> bytes | None:
-        """A file of its own takes a third of the time of a correction: few bytes have none."""
-        if len(content) <= self._ledger.trials.room():
-            return content
-        self._keep_before(resource, content)
-        return None
-
-    def unchanged(self, resource: Resource) -> None:
-        """What was begun was not done: somebody has been a moment earlier."""
-        name = str(resource.id)
-        if name in self._noted:
-            before = self._noted.pop(name)
-            if before is None:
-                self._ledger.trials.forget_before(name)
-            else:
-                self._ledger.trials.put_before(before)
+    def _may_go_back(self, resource: Resource) -> bool:
+        specs = (self.services.get(unit) for unit in services_of(resource))
+        return any(spec is not None and spec.on_unhealthy == "roll-back" for spec in specs)
 
     def corrected(
         self,
@@ -162,7 +103,7 @@ class TakeUp:
             self._owe(spec, right_ns, done_ns, fields, found_ns or done_ns)
         self._ledger.end(str(resource.id))
         if isinstance(resource.spec, SettingsSpec):
-            self.forget_before(resource)
+            self.befores.forget(resource)
         self.save()
 
     def found_right(
@@ -187,19 +128,13 @@ class TakeUp:
             self._ask(unit, debt, self._trial(spec, fact, debt, right_ns, at_ns))
         self.save()
 
-    def forget_before(self, resource: Resource) -> None:
-        """Nobody will go back to what stood there, unless a service has yet to be seen on it."""
-        if not self._is_awaited(services_of(resource)):
-            self._ledger.trials.forget_before(str(resource.id))
-
     def is_borne(self, resource: Resource) -> bool:
         """Whether what stands there may be gone back to: no service has yet to run well on it."""
         units = services_of(resource)
         held = (spec for unit in units if (spec := self.services.get(unit)) is not None)
-        return not self._is_awaited(each.unit for each in held if each.on_unhealthy != "keep")
-
-    def _is_awaited(self, units: Iterable[str]) -> bool:
-        return any(self._ledger.owed(unit) or self._ledger.trials.of(unit) for unit in units)
+        return not self.befores.is_awaited(
+            each.unit for each in held if each.on_unhealthy != "keep"
+        )
 
     def would_ask(self, resource: Resource, fields: tuple[str, ...]) -> tuple[str, ...]:
         """What a correction of these fields may be followed by, as an operator reads it."""
@@ -315,24 +250,3 @@ class TakeUp:
             # What it did before is no matter: it does not go back from what has come back.
             trial = Trial(spec.unit, "change", now_ns, stale=False, sound=False, fields=fields)
             self._ask(spec.unit, debt, trial)
-
-
-def _before(look: Look, path: str, wrote: str) -> Before:
-    """What stands there, as far as the ledger has to know it; the bytes are kept beside."""
-    file, values = look.observed.file, values_before(look.drift.changes)
-    name = str(look.resource.id)
-    if not isinstance(file, Content):
-        return Before(name, path, existed=False, mode=0, uid=-1, gid=-1, wrote=wrote, whole=True)
-    whole = look.drift.problem is not None or not isinstance(look.resource.spec, SettingsSpec)
-    return Before(
-        name,
-        path,
-        existed=True,
-        mode=file.mode,
-        uid=file.uid,
-        gid=file.gid,
-        wrote=wrote,
-        values=values,
-        whole=whole,
-        bytes_digest=digest(file.data),
-    )

@@ -92,7 +92,7 @@ class WaysBack:
     def forget(self, unit: str) -> None:
         """Its trial is over: what stood before is kept only where another has need of it."""
         for before in self.to(unit):
-            self._takeup.forget_before(self._resources[before.resource])
+            self._takeup.befores.forget(self._resources[before.resource])
 
 
 def _spared(back_to: Sequence[Before]) -> dict[str, frozenset[Field] | None]:

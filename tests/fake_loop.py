@@ -154,6 +154,7 @@ class FakeLoop:
         self.probation.enforce(policy.revision, self.host.now_ns)
         self.reconciler.contests.rule(policy.contested_after, policy.contested_within)
         self._resolve()
+        self.reports = {each: told for each, told in self.reports.items() if each in self.resources}
         self._forget_others()
         self.schedule.hint_all(self.host.now_ns, cause)
 
@@ -188,7 +189,6 @@ class FakeLoop:
             each.id: before[each.id] if repr(before.get(each.id)) == repr(each) else each
             for each in found
         }
-        self.reports = {each: told for each, told in self.reports.items() if each in self.resources}
         self.reconciler.hold(frozenset(self.resources))
         self.schedule.hold(self.resources)
         self.ways_back.hold({str(each): resource for each, resource in self.resources.items()})

@@ -116,7 +116,7 @@ class Services(RuleBasedStateMachine):
     def note_looks(self) -> None:
         if self.is_new and self.loop.looks:
             self.is_new = False
-            self.suspect_unseen()
+            self.suspect_unseen(self.loop.looks[0][0])
         for at_ns, report in self.loop.looks:
             right = report.result in ("in-sync", "corrected")
             found_wrong = report.result != "in-sync"
@@ -144,7 +144,7 @@ class Services(RuleBasedStateMachine):
             if known is None or self.last_read_ns() >= known - SLACK_NS:
                 self.suspects.add(self.activation)
 
-    def suspect_unseen(self) -> None:
+    def suspect_unseen(self, at_ns: int) -> None:
         """It read while nobody looked, and the file was touched since, or it may have been."""
         entry = self.host.files.get(HOME)
         if self.right_ns is None or entry is None or self.last_read_ns() <= self.right_ns:
@@ -152,6 +152,7 @@ class Services(RuleBasedStateMachine):
         touched_ns = entry.mtime_ns + TICK_NS
         if touched_ns >= self.last_read_ns() and touched_ns >= self.right_ns:
             self.suspects.add(self.activation)
+            self.corrected_ns = at_ns
 
     def judge(self, action: Action) -> None:
         """Nobody restarts a process that has certainly read right values only."""
@@ -171,6 +172,8 @@ class Services(RuleBasedStateMachine):
         self.note_looks()
         if self.was_wrong and self.is_right() and self.has_read_wrong():
             self.excused.add(self.activation)  # whoever had seen that is dead
+        if self.is_new:  # who died in its first pass may have looked
+            self.suspect_unseen(self.host.now_ns)
         self.loop.boot()
         self.is_new = True
         self.was_wrong = self.seen = False
