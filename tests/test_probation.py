@@ -456,6 +456,49 @@ def test_what_somebody_else_has_added_in_the_trial_stays() -> None:
     assert runs_on(loop, GOOD)
 
 
+def test_what_somebody_wrote_just_before_the_correction_stays_too() -> None:
+    loop = begun(Agent({BAD: "exits"}))
+    added = TEXT.replace(b"1e2", b'1e2, "added": [true]')
+
+    def earlier(action: Action) -> None:
+        if isinstance(action, ReplaceFile) and text(loop) == TEXT:
+            loop.host.write(HOME, added)
+
+    loop.host.before.append(earlier)
+    change(loop, held(rules(BAD)))
+    assert text(loop) == added
+    assert verdicts(loop) == [("rolled-back", True)]
+    assert runs_on(loop, GOOD)
+
+
+def test_so_does_what_came_with_a_drift_that_was_corrected_in_the_trial() -> None:
+    loop = begun(Agent({BAD: "hangs"}))
+    loop.enforce(held(rules(BAD)))
+    while text(loop) == TEXT:
+        loop.turn()
+        loop.host.advance(5 * MILLISECOND_NS)
+    loop.host.write(HOME, b'{"model": "rival", "added": true}', mode=0o600)
+    loop.live(SECOND_NS)
+    assert text(loop) == b'{"model": "bad", "added": true}'
+    loop.settle()
+    assert text(loop) == b'{"model": "sonnet", "added": true}'
+    assert verdicts(loop) == [("rolled-back", True)]
+    assert runs_on(loop, GOOD)
+
+
+def test_bytes_that_could_not_be_kept_are_not_those_of_an_earlier_change() -> None:
+    loop = begun(Agent({BAD: "exits"}))
+    change(loop, held(rules(NEW)))
+    added = (text(loop) or b"").replace(b"1e2", b'1e2, "added": [true]')
+    loop.host.write(HOME, added)
+    loop.settle()
+    loop.takeup._keep_before = lambda _, __: None  # the disk is full
+    loop.host.advance(60 * SECOND_NS)
+    change(loop, held(rules(BAD)))
+    assert text(loop) == added
+    assert runs_on(loop, NEW)
+
+
 def test_a_file_that_was_not_there_is_gone_again() -> None:
     loop = begun(Agent({BAD: "exits"}), held({THEME: Gone()}), text=None)
     change(loop, held(rules(BAD)))
