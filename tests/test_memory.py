@@ -133,7 +133,9 @@ def test_a_unit_is_to_be_tried_again_once(place: Path, memory: Memory) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"units": "all"}', '{"units": null}', "{}"])
-def test_a_word_that_is_none_tries_nothing_and_hides_none_after_it(memory: Memory, text: str) -> None:
+def test_a_word_that_is_none_tries_nothing_and_hides_no_later_one(
+    memory: Memory, text: str
+) -> None:
     Path(memory.retries).write_text(text)
     assert memory.take_retries() == ()
     memory.ask_retry(UNIT)

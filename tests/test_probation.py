@@ -4,7 +4,7 @@ The unit reads its model when it starts, and does with it what `Agent.ways` says
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,8 +15,9 @@ from jada_configd.core.model import Exactly, Field, Gone, ResourceId, Rule
 from jada_configd.core.report import BreakerMoved, Tried
 from jada_configd.core.specs import FallbackSpec, HealthSpec, Policy, ServiceSpec
 from jada_configd.core.status import overall
+from jada_configd.core.windows import Purpose, Window
 from jada_configd.policy.windows import window
-from tests.fake_host import MILLISECOND_NS, SECOND_NS, Died, Fate, FakeHost, Process, Unit
+from tests.fake_host import MILLISECOND_NS, SECOND_NS, Died, FakeHost, Fate, Process, Unit
 from tests.fake_loop import FakeLoop
 from tests.kinds.worlds import AGENT, HOME, OTHER, policy, service_spec, settings_spec
 
@@ -197,8 +198,8 @@ def test_probes_are_part_of_it() -> None:
 def test_one_crash_that_it_comes_back_from_is_borne() -> None:
     agent = Agent()
     loop = begun(agent)
-    first = iter(["exits"])
-    loop.host.units[AGENT].fate = lambda _: next(first, "runs")  # type: ignore[arg-type, return-value]
+    first: Iterator[Fate] = iter(["exits"])
+    loop.host.units[AGENT].fate = lambda _: next(first, "runs")
     change(loop, held(rules(NEW)))
     assert verdicts(loop) == [("healthy", None)]
 
@@ -631,11 +632,11 @@ def test_who_fails_later_than_the_other_does_not_bring_the_bad_value_back() -> N
     stays_so(loop)
 
 
-# ------------------------------------------------------------------------------ pace, windows, rivals
+# ------------------------------------------------------------------------------ what may not wait
 
 
 def test_no_window_holds_up_a_way_back() -> None:
-    windows = {
+    windows: dict[Purpose, tuple[Window, ...]] = {
         "restart": (window("Fri 19:00-20:01 UTC"),),
         "correct": (window("Fri 19:00-20:01 UTC"),),
     }
@@ -649,9 +650,9 @@ def test_no_window_holds_up_a_way_back() -> None:
 
 
 def test_no_pace_holds_up_a_way_back() -> None:
-    slow = {"min_interval": 3600.0, "busy": "/run/busy", "drain": 3600.0}
-    loop = begun(Agent({BAD: "exits"}), held(rules(), judged(**slow)))
-    until_tried(loop, held(rules(BAD), judged(**slow)))
+    slow = judged(min_interval=3600.0, busy="/run/busy", drain=3600.0)
+    loop = begun(Agent({BAD: "exits"}), held(rules(), slow))
+    until_tried(loop, held(rules(BAD), slow))
     loop.host.write("/run/busy", b"")
     at_ns = loop.host.now_ns
     while "start" not in jobs(loop):

@@ -1,6 +1,7 @@
 """Trials by unit, and what stood before: of several changes what counts is before the first."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -78,13 +79,15 @@ def test_what_was_noted_can_be_taken_back() -> None:
 
 def test_it_is_to_be_saved_when_it_is_another_and_only_then() -> None:
     trials = Trials()
-    for change in (lambda: trials.put(TRIAL), lambda: trials.keep(BEFORE)):
+    changes: list[Callable[[], None]] = [lambda: trials.put(TRIAL), lambda: trials.keep(BEFORE)]
+    for change in changes:
         change()
         assert trials.changed
         trials.changed = False
         change()
         assert not trials.changed
-    for forget in (lambda: trials.close(UNIT), lambda: trials.forget_before(FILE)):
+    changes = [lambda: trials.close(UNIT), lambda: trials.forget_before(FILE)]
+    for forget in changes:
         forget()
         assert trials.changed
         trials.changed = False

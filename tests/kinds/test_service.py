@@ -214,8 +214,10 @@ def goes_back(host: FakeHost, *back_to: Before, stood: bytes | None = STOOD) -> 
     return look(host)[2]
 
 
-def put(path: str, content: bytes, now: bytes | None, *owner: int, **more: bool) -> ReplaceFile:
-    return ReplaceFile(path, content, *owner, None if now is None else digest(now), **more)
+def put(path: str, content: bytes, now: bytes | None, mode: int, uid: int, gid: int) -> ReplaceFile:
+    drop_in = path.endswith(".conf")
+    replaces = None if now is None else digest(now)
+    return ReplaceFile(path, content, mode, uid, gid, replaces, make_directories=drop_in)
 
 
 def test_a_file_as_we_left_it_becomes_what_it_was_with_mode_and_owner(host: FakeHost) -> None:
@@ -302,7 +304,7 @@ def test_a_drop_in_comes_back_with_its_directory_and_systemd_is_told(host: FakeH
     owner = {"mode": 0o644, "uid": 0, "gid": 0, "values": (), "whole": True}
     stood = before(DROP_IN, path, **owner, wrote="", bytes_digest=digest(was))
     plan = goes_back(host, stood, stood=was)
-    back = put(path, was, None, 0o644, 0, 0, make_directories=True)
+    back = put(path, was, None, 0o644, 0, 0)
     assert plan.actions == (back, ReloadUnits(), START)
 
 
