@@ -273,8 +273,9 @@ class Courses(RuleBasedStateMachine):
         self.live(2 * DAY)
         told = [(str(each.resource.id), each.result, each.problem) for each in self.reports()]
         marked = self.loop.verdicts.marks.of(AGENT) is not None
-        assert self.loop.ledger.trials.units() == (), told
-        assert self.loop.ledger.trials.befores() == (), told
+        if self.breaker != "half-open":  # which may wait for a window once more
+            assert self.loop.ledger.trials.units() == (), told
+            assert self.loop.ledger.trials.befores() == (), told
         if self.undisturbed:
             assert self.is_well(), told
             assert read_by(self.unit.process) == model_of(self.file), told

@@ -4,6 +4,7 @@ The unit reads its model when it starts, and does with it what `Agent.ways` says
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -197,8 +198,8 @@ def test_probes_are_part_of_it() -> None:
 def test_one_crash_that_it_comes_back_from_is_borne() -> None:
     agent = Agent()
     loop = begun(agent)
-    first = iter(["exits"])
-    loop.host.units[AGENT].fate = lambda _: next(first, "runs")  # type: ignore[arg-type]
+    first: Iterator[Fate] = iter(["exits"])
+    loop.host.units[AGENT].fate = lambda _: next(first, "runs")
     change(loop, held(rules(NEW)))
     assert verdicts(loop) == [("healthy", None)]
 
@@ -456,6 +457,49 @@ def test_what_somebody_else_has_added_in_the_trial_stays() -> None:
     assert runs_on(loop, GOOD)
 
 
+def test_what_somebody_wrote_just_before_the_correction_stays_too() -> None:
+    loop = begun(Agent({BAD: "exits"}))
+    added = TEXT.replace(b"1e2", b'1e2, "added": [true]')
+
+    def earlier(action: Action) -> None:
+        if isinstance(action, ReplaceFile) and text(loop) == TEXT:
+            loop.host.write(HOME, added)
+
+    loop.host.before.append(earlier)
+    change(loop, held(rules(BAD)))
+    assert text(loop) == added
+    assert verdicts(loop) == [("rolled-back", True)]
+    assert runs_on(loop, GOOD)
+
+
+def test_so_does_what_came_with_a_drift_that_was_corrected_in_the_trial() -> None:
+    loop = begun(Agent({BAD: "hangs"}))
+    loop.enforce(held(rules(BAD)))
+    while text(loop) == TEXT:
+        loop.turn()
+        loop.host.advance(5 * MILLISECOND_NS)
+    loop.host.write(HOME, b'{"model": "rival", "added": true}', mode=0o600)
+    loop.live(SECOND_NS)
+    assert text(loop) == b'{"model": "bad", "added": true}'
+    loop.settle()
+    assert text(loop) == b'{"model": "sonnet", "added": true}'
+    assert verdicts(loop) == [("rolled-back", True)]
+    assert runs_on(loop, GOOD)
+
+
+def test_bytes_that_could_not_be_kept_are_not_those_of_an_earlier_change() -> None:
+    loop = begun(Agent({BAD: "exits"}))
+    change(loop, held(rules(NEW)))
+    added = (text(loop) or b"").replace(b"1e2", b'1e2, "added": [true]')
+    loop.host.write(HOME, added)
+    loop.settle()
+    loop.takeup.befores._keep = lambda _, __: None  # the disk is full
+    loop.host.advance(60 * SECOND_NS)
+    change(loop, held(rules(BAD)))
+    assert text(loop) == added
+    assert runs_on(loop, NEW)
+
+
 def test_a_file_that_was_not_there_is_gone_again() -> None:
     loop = begun(Agent({BAD: "exits"}), held({THEME: Gone()}), text=None)
     change(loop, held(rules(BAD)))
@@ -588,7 +632,7 @@ def test_who_fails_later_than_the_other_does_not_bring_the_bad_value_back() -> N
     stays_so(loop)
 
 
-# ---------------------------------------------------------------------------- pace, windows, rivals
+# ------------------------------------------------------------------------------ what may not wait
 
 
 def test_no_window_holds_up_a_way_back() -> None:
@@ -606,9 +650,9 @@ def test_no_window_holds_up_a_way_back() -> None:
 
 
 def test_no_pace_holds_up_a_way_back() -> None:
-    slow: dict[str, Any] = {"min_interval": 3600.0, "busy": "/run/busy", "drain": 3600.0}
-    loop = begun(Agent({BAD: "exits"}), held(rules(), judged(**slow)))
-    until_tried(loop, held(rules(BAD), judged(**slow)))
+    slow = judged(min_interval=3600.0, busy="/run/busy", drain=3600.0)
+    loop = begun(Agent({BAD: "exits"}), held(rules(), slow))
+    until_tried(loop, held(rules(BAD), slow))
     loop.host.write("/run/busy", b"")
     at_ns = loop.host.now_ns
     while "start" not in jobs(loop):

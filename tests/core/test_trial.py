@@ -107,9 +107,9 @@ def test_what_does_not_get_active_in_time_is_not(active: str) -> None:
 
 
 def test_a_job_that_does_not_end_in_time_is_one_that_failed() -> None:
-    for facts in ({"at_work": True}, {"fact": unit(job=True)}):
-        assert verdict(30, **facts) == Pending(BEGUN + 60 * SECOND)
-        assert isinstance(verdict(60, **facts), Unhealthy)
+    for at_work, job in ((True, False), (False, True)):
+        assert verdict(30, unit(job=job), at_work=at_work) == Pending(BEGUN + 60 * SECOND)
+        assert isinstance(verdict(60, unit(job=job), at_work=at_work), Unhealthy)
 
 
 def test_what_keeps_no_process_for_long_enough_is_not() -> None:
@@ -157,7 +157,7 @@ def test_a_unit_that_is_gone_is_not_judged(state: str) -> None:
     assert over == Over(f"{UNIT} is not there any more ({state})")
 
 
-# ---------------------------------------------------------------------------- what its probes tell
+# ------------------------------------------------------------------------------ what probes tell
 
 
 def test_probes_are_asked_when_it_has_run_for_long_enough() -> None:

@@ -86,11 +86,8 @@ def test_it_is_to_be_saved_when_it_is_another_and_only_then() -> None:
         trials.changed = False
         change()
         assert not trials.changed
-    forgets: list[Callable[[], None]] = [
-        lambda: trials.close(UNIT),
-        lambda: trials.forget_before(FILE),
-    ]
-    for forget in forgets:
+    changes = [lambda: trials.close(UNIT), lambda: trials.forget_before(FILE)]
+    for forget in changes:
         forget()
         assert trials.changed
         trials.changed = False

@@ -464,3 +464,47 @@ def test_nothing_is_opened_but_closed_again(place: Path) -> None:
     with pytest.raises(HostError), private.opened("/proc/nothing", 0o755, create=True):
         pass
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the descriptors' names
+
+
+# ---- what stood before a change
+
+
+def test_what_stood_before_is_kept_by_resource_until_the_next_change(place: Path) -> None:
+    kept = StateDirectory(str(place))
+    kept.keep_before("settings:/a", b"1")
+    kept.keep_before("settings:/b", b"")
+    kept.keep_before("settings:/a", b"2\n\x00")
+    again = StateDirectory(str(place), create=False)
+    assert again.before("settings:/a") == b"2\n\x00"
+    assert again.before("settings:/b") == b""
+    assert again.before("settings:/c") is None
+
+
+def test_it_is_another_thing_than_the_last_good_content(place: Path) -> None:
+    kept = StateDirectory(str(place))
+    kept.keep_before("settings:/a", b"before")
+    kept.remember("settings:/a", b"good")
+    assert (kept.before("settings:/a"), kept.last_good("settings:/a")) == (b"before", b"good")
+
+
+def test_where_no_directory_is_nothing_stood_before(place: Path) -> None:
+    kept = StateDirectory(str(place), create=False)
+    assert kept.before("settings:/a") is None
+    with pytest.raises(HostError, match="state does not exist"):
+        kept.keep_before("settings:/a", b"")
+    assert not place.exists()
+
+
+def test_it_is_closed_to_others(place: Path) -> None:
+    kept = StateDirectory(str(place))
+    kept.keep_before("settings:/a", b"secret")
+    for each in everything(place):
+        assert mode(each) == (0o700 if each.is_dir() else 0o600), each
+
+
+def test_a_document_that_is_removed_is_there_no_more(place: Path) -> None:
+    kept = StateDirectory(str(place))
+    kept.remove("retries.json")
+    kept.save("retries.json", {"units": ["a"]})
+    kept.remove("retries.json")
+    assert kept.load("retries.json") is None
