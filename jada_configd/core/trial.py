@@ -46,6 +46,7 @@ class Trial:
     restarts: int = 0  # NRestarts at the last look
     crashes: int = 0
     why: str = ""  # of a way back: why there is one
+    revision: str = ""  # of the policy that it began under: another one has not been tried
 
     def merged(self, other: "Trial") -> "Trial":
         """One more change before the first has been judged: both are tried together, anew."""
@@ -53,9 +54,10 @@ class Trial:
         stale = self.stale or other.stale
         return replace(self, fields=fields, stale=stale, begun_ns=0, since_ns=0, crashes=0)
 
-    def begin(self, at_ns: int, restarts: int) -> "Trial":
+    def begin(self, at_ns: int, restarts: int, revision: str = "") -> "Trial":
         """A process takes the change up from now on."""
-        return replace(self, begun_ns=at_ns, main=(0, 0), since_ns=0, restarts=restarts, crashes=0)
+        began = replace(self, begun_ns=at_ns, main=(0, 0), since_ns=0, revision=revision)
+        return replace(began, restarts=restarts, crashes=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,11 @@ class Round:
         """Whether all of them said that it is well."""
         return not self.failures and not self.unasked
 
+    @property
+    def tells(self) -> bool | None:
+        """Whether the unit is well; None where nobody could ask, and nothing else is known."""
+        return True if self.passed else False if self.failures else None
+
 
 def identity(fact: UnitFact) -> Identity:
     """What tells one activation from the next; a unit may have no main process."""
@@ -131,9 +138,7 @@ def is_sound(health: HealthSpec, fact: UnitFact, last: Round | None, at_ns: int)
         return False
     if not health.probes:
         return True
-    if last is None or last.main != identity(fact):
-        return None
-    return last.passed
+    return last.tells if last is not None and last.main == identity(fact) else None
 
 
 def seen(trial: Trial, fact: UnitFact, now_ns: int) -> Trial:
@@ -178,7 +183,7 @@ def judge(
         return Unhealthy(late) if now_ns >= end_ns else Pending(min(stable_ns, end_ns))
     if not health.probes:
         return Healthy()
-    return _asked(trial, last, stable_ns, end_ns, now_ns, within)
+    return _asked(trial, last, stable_ns, end_ns, now_ns)
 
 
 def _over(trial: Trial, fact: UnitFact, *, at_work: bool, stopped: bool) -> Verdict | None:
@@ -201,23 +206,21 @@ def _over(trial: Trial, fact: UnitFact, *, at_work: bool, stopped: bool) -> Verd
     return Unhealthy(f"its main process has ended{_how(fact)}")
 
 
-def _asked(
-    trial: Trial, last: Round | None, stable_ns: int, end_ns: int, now_ns: int, within: str
-) -> Verdict:
+def _asked(trial: Trial, last: Round | None, stable_ns: int, end_ns: int, now_ns: int) -> Verdict:
     """What its probes say, those that were asked when it had run for long enough."""
     counts = last is not None and last.main == trial.main and last.begun_ns >= stable_ns
     if last is not None and counts and last.passed:
         return Healthy()
+    if last is None or not counts:
+        # Late or not: nobody may have been there to ask. Each round ends.
+        return Pending(max(end_ns, now_ns + PROBE_AGAIN_NS), asks=True)
     if now_ns >= end_ns:
-        if last is not None and counts and last.failures:
+        if last.failures:
             return Unhealthy("; ".join(last.failures))
         # No service is unhealthy because nobody could ask.
-        unasked = last.unasked if last is not None and counts else ()
-        return Over("; ".join(unasked) or f"its health could not be asked {within}")
-    if last is not None and counts:
-        again_ns = min(last.ended_ns + PROBE_AGAIN_NS, end_ns)
-        return Pending(again_ns, asks=now_ns >= again_ns)
-    return Pending(end_ns, asks=True)
+        return Over("; ".join(last.unasked))
+    again_ns = min(last.ended_ns + PROBE_AGAIN_NS, end_ns)
+    return Pending(again_ns, asks=now_ns >= again_ns)
 
 
 def _how(fact: UnitFact) -> str:
@@ -256,6 +259,7 @@ def plain(trial: Trial) -> dict[str, Any]:
         "restarts": trial.restarts,
         "crashes": trial.crashes,
         "why": trial.why,
+        "revision": trial.revision,
     }
 
 
@@ -276,4 +280,5 @@ def trial_of(unit: str, kept: Mapping[str, Any]) -> Trial:
         int(kept["restarts"]),
         int(kept["crashes"]),
         str(kept["why"]),
+        str(kept["revision"]),
     )
