@@ -66,6 +66,9 @@ class Probation:
         self.at_work: Callable[[str], bool] = lambda _: False
         self.hears: Callable[[], bool] = lambda: True  # of jobs that are none of ours
         self._moved = False  # what is to be held is another than before
+        self._hung: set[str] = set()  # units that do not end a start on what was corrected since
+        self._retried: set[str] = set()  # units to be tried again once they have gone back
+        self._revision = ""
 
     # ---- what is held
 
@@ -73,11 +76,10 @@ class Probation:
         """This revision of the policy is in force from now on, with the services of `takeup`."""
         specs = self._takeup.services
         self._standings.enforce(specs, revision, now_ns)
-        if self._ways_back.keep_to(revision):
-            for unit in self._ledger.trials.units():
-                trial = self._ledger.trials.of(unit)
-                if trial is not None and trial.purpose == "way back":
-                    self._close(unit)  # where it was going back from is no more
+        self._revision = revision
+        # A way back comes to its end first: what comes next is tried on a service that runs.
+        going_back = frozenset(unit for unit in specs if self._goes_back(unit))
+        self._ways_back.keep_to(revision, going_back)
         self._probing.serve(specs)
         self._save()
 
@@ -99,7 +101,8 @@ class Probation:
             return replace(course, goes_back=True, back_to=back_to)
         if not trial.begun_ns:
             asks = trial.sound is None and spec.health.probes
-            return replace(course, asks=asks, ailment=self._standings.ailment(unit))
+            ailment, hung = self._standings.ailment(unit), unit in self._hung
+            return replace(course, asks=asks, ailment=ailment, hung=hung)
         return replace(course, awaits=f"{unit} to be healthy for {spec.health.stable:g} s")
 
     def under_way(self) -> list[str]:
@@ -117,11 +120,12 @@ class Probation:
         """A job of ours was accepted: the change is being taken up."""
         trial = self._ledger.trials.of(unit)
         self._stopped.discard(unit)
+        self._hung.discard(unit)
         if trial is None:
             return
         if trial.purpose == "way back" and how == "start":
             self._ways_back.begun(unit, now_ns)
-        self._ledger.trials.put(trial.begin(now_ns, self._standings.restarts(unit)))
+        self._ledger.trials.put(trial.begin(now_ns, self._standings.restarts(unit), self._revision))
 
     def interfered(self, unit: str) -> None:
         """A job of somebody else's on this unit has ended."""
@@ -148,6 +152,9 @@ class Probation:
 
     def retry(self, unit: str, now_ns: int) -> bool:
         """An operator says that it be tried again; whether there was anything to try."""
+        if self._goes_back(unit):
+            self._retried.add(unit)
+            return True
         unmarked = self._ways_back.unmark(unit)
         half_open = self._standings.retry(unit, now_ns)
         if not (half_open or unmarked):
@@ -211,10 +218,16 @@ class Probation:
         if trial.purpose != "change":
             return None
         if self._ledger.owed(spec.unit) is None:
+            since_ns = fact.activating_since_ns
+            if fact.active_state == "failed" and since_ns > trial.found_ns:
+                # It has started on the change and is down again, before anybody looked.
+                return trial.begin(since_ns, fact.restarts, self._revision)
             if not runs(fact):
-                self._over(trial, "it does not run")
+                self._over(trial, "it does not run", now_ns)
                 return None
-            return trial.begin(first_started_ns(fact) or now_ns, fact.restarts)
+            return trial.begin(first_started_ns(fact) or now_ns, fact.restarts, self._revision)
+        if _hangs(spec, fact, trial, now_ns):
+            self._hung.add(spec.unit)
         if trial.sound is None:
             sound = self._soundness(spec, fact, now_ns, trial)
             if sound is not None:
@@ -226,8 +239,8 @@ class Probation:
         self, spec: ServiceSpec, fact: UnitFact, now_ns: int, trial: Trial
     ) -> bool | None:
         last = self._probing.rounds.get(spec.unit)
-        if last is not None and last.main == identity(fact):
-            return last.passed
+        if last is not None and last.main == identity(fact) and last.tells is not None:
+            return last.tells
         if not is_up(fact) or now_ns > trial.found_ns + ASKED_AT_MOST_NS:
             return False
         self._probing.ask(spec.unit, now_ns)
@@ -246,7 +259,7 @@ class Probation:
             case Unhealthy():
                 self._unhealthy(spec, fact, trial, verdict.why, now_ns)
             case Over():
-                self._over(trial, verdict.why)
+                self._over(trial, verdict.why, now_ns)
         return now_ns
 
     def _healthy(self, spec: ServiceSpec, trial: Trial, now_ns: int) -> None:
@@ -280,7 +293,7 @@ class Probation:
             self._standings.result(spec.unit, why, now_ns)
             return
         # Kept before any file goes back: whoever starts from here on must not correct it again.
-        self._ways_back.mark(spec.unit, why)
+        self._ways_back.mark(spec.unit, why, trial.revision)
         self._save()
         self._ledger.settle(spec.unit)
         way_back = replace(trial, purpose="way back", begun_ns=0, why=why, stale=False)
@@ -292,12 +305,25 @@ class Probation:
         told = _tried(trial, "rolled-back", trial.why, now_ns)
         self._tell(replace(told, well=well, beside=why))
         self._moved = True
+        self._go_on(trial.unit, now_ns)
 
-    def _over(self, trial: Trial, why: str) -> None:
+    def _over(self, trial: Trial, why: str, now_ns: int) -> None:
         self._close(trial.unit)
         if trial.purpose == "way back":
             told = _tried(trial, "rolled-back", trial.why, trial.found_ns)
             self._tell(replace(told, beside=why))
+            self._go_on(trial.unit, now_ns)
+
+    def _goes_back(self, unit: str) -> bool:
+        trial = self._ledger.trials.of(unit)
+        return trial is not None and trial.purpose == "way back"
+
+    def _go_on(self, unit: str, now_ns: int) -> None:
+        """What has come while the unit was going back: another policy, or an operator's word."""
+        mark = self._verdicts.marks.of(unit)
+        if unit in self._retried or (mark is not None and mark.revision != self._revision):
+            self._retried.discard(unit)
+            self.retry(unit, now_ns)
 
     def _close(self, unit: str) -> None:
         self._ledger.trials.close(unit)
@@ -309,6 +335,16 @@ class Probation:
     def _save(self) -> None:
         self._takeup.save()
         self._verdicts.save()
+
+
+def _hangs(spec: ServiceSpec, fact: UnitFact, trial: Trial, now_ns: int) -> bool:
+    """Whether a start gets nowhere that began after what is on trial was found to be wrong.
+
+    What has been corrected since is not kept waiting for it: it may be the very cure.
+    """
+    since_ns = fact.activating_since_ns
+    late_ns = since_ns + int(spec.health.within * 1e9)
+    return fact.active_state == "activating" and trial.found_ns < since_ns and late_ns <= now_ns
 
 
 def _tried(trial: Trial, outcome: Outcome, why: str, now_ns: int) -> Tried:

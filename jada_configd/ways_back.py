@@ -5,7 +5,7 @@ kind.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from jada_configd.core.course import Before
 from jada_configd.core.ledger import Ledger
@@ -31,15 +31,14 @@ class WaysBack:
         self._takeup = takeup
         self._verdicts = verdicts
         self._now = now
-        self._revision = ""
         self._resources: Mapping[str, Resource] = {}
 
-    def keep_to(self, revision: str) -> bool:
-        """This revision of the policy is in force from now on; whether that has ended a mark."""
-        self._revision = revision
-        ended = self._verdicts.marks.keep_to(revision)
-        self._verdicts.changed |= ended
-        return ended
+    def keep_to(self, revision: str, going_back: Collection[str]) -> None:
+        """This revision of the policy is in force from now on, and ends the marks of others.
+
+        But for those of units that are going back, which keep theirs till that is over.
+        """
+        self._verdicts.changed |= self._verdicts.marks.keep_to(revision, going_back)
 
     def hold(self, resources: Mapping[str, Resource]) -> None:
         """These are the resources from now on, by their ids in words."""
@@ -63,10 +62,10 @@ class WaysBack:
             if (resource := self._resources.get(each.resource)) and unit in services_of(resource)
         )
 
-    def mark(self, unit: str, why: str) -> None:
-        """This policy is not tried on it again; the caller has that saved."""
+    def mark(self, unit: str, why: str, revision: str) -> None:
+        """That policy is not tried on it again; the caller has this saved."""
         spared = _spared(self.to(unit))
-        self._verdicts.marks.put(Mark(unit, self._revision, why, self._now(), spared))
+        self._verdicts.marks.put(Mark(unit, revision, why, self._now(), spared))
         self._verdicts.changed = True
 
     def unmark(self, unit: str) -> bool:

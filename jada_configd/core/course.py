@@ -40,7 +40,8 @@ class Course:
     """Of one unit, beside what systemd says of it.
 
     `awaits` is what has to be seen before a change counts as taken up well; `asks`: how it did
-    before has to be known first. `goes_back`: what stood before has to come back now, `back_to`.
+    before has to be known first. `hung`: a start, on what has been corrected since, takes
+    longer than anybody waits for. `goes_back`: what stood before has to come back now, `back_to`.
     `ailment` is why it is not healthy, `taken_back` that this policy was taken back from it, and
     `in_place` that other values than the policy's are held for it. `busy`: what its busy command
     says (None: it is idle, or has none).
@@ -48,6 +49,7 @@ class Course:
 
     awaits: str | None = None
     asks: bool = False
+    hung: bool = False
     goes_back: bool = False
     back_to: tuple[Before, ...] = ()
     ailment: str | None = None

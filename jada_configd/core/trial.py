@@ -47,6 +47,7 @@ class Trial:
     crashes: int = 0
     ended: str = ""  # how its main process did the last time; "": well, or it has not
     why: str = ""  # of a way back: why there is one
+    revision: str = ""  # of the policy that it began under: another one has not been tried
 
     def merged(self, other: "Trial") -> "Trial":
         """One more change before the first has been judged: both are tried together, anew."""
@@ -56,10 +57,10 @@ class Trial:
             self, fields=fields, stale=stale, begun_ns=0, since_ns=0, crashes=0, ended=""
         )
 
-    def begin(self, at_ns: int, restarts: int) -> "Trial":
+    def begin(self, at_ns: int, restarts: int, revision: str = "") -> "Trial":
         """A process takes the change up from now on."""
-        trial = replace(self, begun_ns=at_ns, main=(0, 0), since_ns=0)
-        return replace(trial, restarts=restarts, crashes=0, ended="")
+        began = replace(self, begun_ns=at_ns, main=(0, 0), since_ns=0, revision=revision)
+        return replace(began, restarts=restarts, crashes=0, ended="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,11 @@ class Round:
         """Whether all of them said that it is well."""
         return not self.failures and not self.unasked
 
+    @property
+    def tells(self) -> bool | None:
+        """Whether the unit is well; None where nobody could ask, and nothing else is known."""
+        return True if self.passed else False if self.failures else None
+
 
 def identity(fact: UnitFact) -> Identity:
     """What tells one activation from the next; a unit may have no main process."""
@@ -135,9 +141,7 @@ def is_sound(health: HealthSpec, fact: UnitFact, last: Round | None, at_ns: int)
         return False
     if not health.probes:
         return True
-    if last is None or last.main != identity(fact):
-        return None
-    return last.passed
+    return last.tells if last is not None and last.main == identity(fact) else None
 
 
 def seen(trial: Trial, fact: UnitFact, now_ns: int) -> Trial:
@@ -263,6 +267,7 @@ def plain(trial: Trial) -> dict[str, Any]:
         "crashes": trial.crashes,
         "ended": trial.ended,
         "why": trial.why,
+        "revision": trial.revision,
     }
 
 
@@ -284,4 +289,5 @@ def trial_of(unit: str, kept: Mapping[str, Any]) -> Trial:
         int(kept["crashes"]),
         str(kept["ended"]),
         str(kept["why"]),
+        str(kept["revision"]),
     )

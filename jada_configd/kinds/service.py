@@ -122,7 +122,7 @@ class ServiceKind:
         if how is None:
             apply = apply_for(spec, evidence.owed.fields)
             return Plan(waits=f"a restart of {spec.unit} by hand (apply = {apply!r})")
-        if evidence.unit.job:
+        if evidence.unit.job and not (evidence.course.hung and how == "restart"):
             return Plan(waits=f"the job that {spec.unit} has in hand", under_way=True)
         if evidence.course.asks:
             return Plan(waits=f"word of how {spec.unit} does before the change", under_way=True)
@@ -150,7 +150,9 @@ def _way_back(spec: ServiceSpec, evidence: Evidence) -> Plan:
 def _put_back(each: PutBack) -> list[Action]:
     before, now = each.before, each.now
     if not isinstance(now, Content):
-        if each.content is None:
+        # Where its directory is gone too, nothing is left of what the service did not bear.
+        homeless = isinstance(now, Missing) and not (before.is_drop_in or now.directory)
+        if each.content is None or homeless:
             return []
         owner = (before.mode, before.uid, before.gid)
         return [

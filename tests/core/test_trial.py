@@ -272,7 +272,7 @@ SOUND: dict[str, tuple[UnitFact, HealthSpec, Round | None, bool | None]] = {
     "another was asked": (unit(), PROBED, asked(0, main=(1, 1)), None),
     "its probe said yes": (unit(), PROBED, asked(0), True),
     "its probe said no": (unit(), PROBED, asked(0, "no"), False),
-    "its probe said nothing": (unit(), PROBED, asked(0, unasked=("bus",)), False),
+    "its probe said nothing": (unit(), PROBED, asked(0, unasked=("bus",)), None),
 }
 
 
