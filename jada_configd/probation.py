@@ -89,6 +89,10 @@ class Probation:
         self._probing.serve(specs)
         self._save()
 
+    def catch_up(self) -> None:
+        """A pass begins, with its lock held: another process may have gone back meanwhile."""
+        self._verdicts.catch_up(self._revision)
+
     def hold(self, resources: Mapping[str, Resource]) -> None:
         """These are the resources from now on, by their ids in words."""
         self._resources = resources
