@@ -171,7 +171,7 @@ class Standings:
             return None
         if now_ns < stable_ns:
             return stable_ns if standing.ailment or spec.fallback else None
-        last = self._probing.rounds.get(spec.unit)
+        last, ailed = self._probing.rounds.get(spec.unit), standing.ailment is not None
         if not spec.health.probes:
             standing.ailment = None
             self.result(spec.unit, None, now_ns)
@@ -180,7 +180,8 @@ class Standings:
             standing.ailment = None
             if last.passed or last.failures:
                 self.result(spec.unit, "; ".join(last.failures) or None, now_ns)
-        return None
+        # What was told of it was told before that was known.
+        return now_ns if ailed and standing.ailment is None else None
 
     def _fails(
         self, spec: ServiceSpec, fact: UnitFact, standing: _Standing, now_ns: int
