@@ -238,6 +238,7 @@ class Loop:
         if not self._cleaned:  # with the lock held, no temporary file is in use
             self._world.clean_litter(self._holdings.paths())
             self._cleaned = True
+        self._world.probation.catch_up()
         due = self.schedule.take_due(now_ns)
         held = self._holdings.resources
         # in the order of the policy, which counts for kernel parameters

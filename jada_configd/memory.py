@@ -89,6 +89,14 @@ class Memory:
         """What was found of services."""
         return self._load(_VERDICTS)
 
+    def verdicts_stamp(self) -> object:
+        """What is another one whenever verdicts have been saved, by whichever process."""
+        try:
+            facts = Path(self._path, _VERDICTS).stat()
+        except OSError:
+            return None
+        return facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns
+
     def save_verdicts(self, plain: Mapping[str, Any]) -> None:
         """Synced: after a crash of the machine services start on what is kept here."""
         self._save(_VERDICTS, plain, sync=True)

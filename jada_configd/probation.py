@@ -83,6 +83,10 @@ class Probation:
         self._probing.serve(specs)
         self._save()
 
+    def catch_up(self) -> None:
+        """A pass begins, with its lock held: another process may have gone back meanwhile."""
+        self._verdicts.catch_up(self._revision)
+
     # ---- what there is to know
 
     def course(self, unit: str) -> Course:

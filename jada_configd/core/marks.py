@@ -4,7 +4,7 @@ A mark outlives restarts and reboots: without it the next start would write the 
 and the service would start on them. It ends with another revision, or by an operator's word.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,6 +46,21 @@ class Marks:
     def put(self, mark: Mark) -> None:
         """The unit did not become healthy."""
         self._marks[mark.unit] = mark
+
+    def all(self) -> tuple[Mark, ...]:
+        """Those of all units."""
+        return tuple(self._marks.values())
+
+    def add(self, others: Iterable[Mark], revision: str) -> None:
+        """What somebody else has marked of this revision counts too, and what came of it."""
+        for mark in others:
+            known = self._marks.get(mark.unit)
+            if mark.revision != revision:
+                continue
+            if known is None:
+                self._marks[mark.unit] = mark
+            elif known.revision == revision and known.well is None:
+                self._marks[mark.unit] = replace(known, well=mark.well)
 
     def ended(self, unit: str, *, well: bool) -> None:
         """How the unit does on what came back."""

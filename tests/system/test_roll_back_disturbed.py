@@ -116,6 +116,21 @@ def test_without_the_directory_it_is_started_all_the_same(host: Host) -> None:
     watch = Watch.begin(host, rules(WANTED))
     watch.reload(rules(BAD))
     holds(lambda: agent.starts[-1] == BAD, within=10)
-    host.sh(f"rm -rf {CLAUDE}")
+    host.sh(f"mv {CLAUDE} {CLAUDE}.gone")
     watch.goes_back()
     assert agent.model == BUILT_IN
+    host.sh(f"rm -r {CLAUDE}.gone")
+
+
+@pytest.mark.parametrize("way", ["never-ready", "unhealthy", "exit"])
+def test_one_pass_beside_the_daemon_is_not_undone_by_it(host: Host, way: str) -> None:
+    agent = bring(host, f"{BAD}={way}")
+    watch = Watch.begin(host, rules(WANTED, health=CHECKED))
+    watch.reload(rules(BAD, health=CHECKED))
+    done = host.run(["jada-configd", "apply"], check=False, timeout=60)
+    assert done.returncode == 1
+    watch.goes_back()
+    time.sleep(3)
+    assert (host.read(SETTINGS), agent.model, agent.active) == (GOOD, WANTED, "active")
+    assert watch.told()["state"] == "degraded"
+    assert agent.starts[-1] == WANTED
