@@ -85,9 +85,7 @@ class Probation:
         if self._verdicts.marks.keep_to(revision):
             self._verdicts.changed = True
             for unit in self._ledger.trials.units():
-                trial = self._ledger.trials.of(unit)
-                if trial is not None and trial.purpose == "way back":
-                    self._close(unit)  # where it was going back from is no more
+                self._supersede(unit)
         self._probing.serve(specs)
         self._save()
 
@@ -185,7 +183,8 @@ class Probation:
         if not (half_open or unmarked):
             return False
         self._verdicts.changed |= unmarked
-        self._close(unit)
+        if not self._supersede(unit):
+            self._close(unit)
         self._probing.forget(unit)
         self._moved = True
         self._save()
@@ -302,10 +301,9 @@ class Probation:
             self._standings.result(spec.unit, why, now_ns)
             return
         back_to = self._back_to(spec.unit)
-        tried_once = trial.purpose == "fallback" or self._standings.has_moved(spec.unit)
         if (
             spec.on_unhealthy == "keep"
-            or tried_once
+            or self._standings.has_moved(spec.unit)
             or not (trial.stale and trial.sound and back_to)
         ):
             self._close(spec.unit)
@@ -345,6 +343,14 @@ class Probation:
         if trial.purpose == "way back":
             told = _tried(trial, "rolled-back", trial.why, trial.found_ns)
             self._tell(replace(told, beside=why))
+
+    def _supersede(self, unit: str) -> bool:
+        """What a unit goes back from is held no more; whether it was on its way."""
+        trial = self._ledger.trials.of(unit)
+        if trial is None or trial.purpose != "way back":
+            return False
+        self._ledger.trials.put(trial.superseded())
+        return True
 
     def _close(self, unit: str) -> None:
         self._ledger.trials.close(unit)

@@ -192,7 +192,7 @@ class Standings:
                 return revive_ns
             del self._revive_ns[spec.unit]
             self._trials.put(
-                Trial(spec.unit, "fallback", now_ns, stale=False, sound=False, why=fact.result)
+                Trial(spec.unit, "fresh start", now_ns, stale=False, sound=False, why=fact.result)
             )
             return now_ns
         due_ns = standing.heard_ns + int(spec.health.every * 1e9)

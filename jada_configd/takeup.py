@@ -262,8 +262,12 @@ class TakeUp:
         # It cannot be known where nobody tells, and what cannot be known counts as stale.
         unknown = Owed(stale=True, since_ns=done_ns, fields=fields)
         debt = debt_of(spec, fact, right_ns, done_ns, fields) if fact else unknown
+        trial = self._ledger.trials.of(spec.unit)
         if debt is not None:
             self._ask(spec.unit, debt, self._trial(spec, fact, debt, right_ns, found_ns))
+        elif trial is not None and fact is not None and trial.fails(fact):
+            self._ledger.trials.put(trial.superseded())
+            self._asked.add(spec.unit)
 
     def _trial(
         self,

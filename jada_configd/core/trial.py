@@ -13,8 +13,8 @@ from jada_configd.core.seams import UnitFact
 from jada_configd.core.specs import HealthSpec
 from jada_configd.core.wording import count, seconds
 
-# "fallback": a unit that has failed is started on the values that are held in place of others.
-Purpose: TypeAlias = Literal["change", "way back", "fallback"]
+# "fresh start": what has failed on values that are held no more is started on those that are.
+Purpose: TypeAlias = Literal["change", "way back", "fresh start"]
 
 # systemd starts a service anew that has ended (Restart=, systemd.service(5)). Once may be a port
 # that was still taken; twice is a crash loop, which the start limit would end.
@@ -52,6 +52,19 @@ class Trial:
         fields = tuple(dict.fromkeys((*self.fields, *other.fields)))
         stale = self.stale or other.stale
         return replace(self, fields=fields, stale=stale, begun_ns=0, since_ns=0, crashes=0)
+
+    def fails(self, fact: UnitFact) -> bool:
+        """Whether a unit that was well before has failed on the change."""
+        well = self.purpose == "change" and self.stale and self.sound
+        return bool(well and self.begun_ns and fact.active_state == "failed")
+
+    def superseded(self) -> "Trial":
+        """What it was tried on, or goes back from, is held no more: what is held now is tried."""
+        if self.purpose == "way back" and self.begun_ns:
+            return replace(self, purpose="change", stale=True)  # and that it is back on till then
+        return replace(
+            self, purpose="fresh start", stale=True, begun_ns=0, main=(0, 0), since_ns=0, crashes=0
+        )
 
     def begin(self, at_ns: int, restarts: int) -> "Trial":
         """A process takes the change up from now on."""
