@@ -59,7 +59,8 @@ class Reconciler:
         self._reloads = False  # this pass has systemd read its unit files
         self._strains = Strains()
         self._begun: dict[ResourceId, Report] = {}  # to be told once it has ended
-        self._seen_wrong: dict[ResourceId, int | None] = {}  # with when it had last been right
+        # By which rules, and when it had last been right by them.
+        self._seen_wrong: dict[ResourceId, tuple[str, int | None]] = {}
         self._untaken: dict[ResourceId, int] = {}
         self._known: set[ResourceId] = set()  # that this process has seen to be right
 
@@ -118,7 +119,7 @@ class Reconciler:
             elif each.resource.id in acting:
                 reports.append(self._acted(each, errors.get(each.resource.id), done_ns))
             elif each.resource.id in held_up:
-                self._seen_wrong.setdefault(each.resource.id, each.right_ns)
+                self._note_wrong(each)
                 reports.append(self._held_up(each, held_up[each.resource.id]))
             else:
                 reports.append(self._left(each, waits[each.resource.id]))
@@ -201,7 +202,7 @@ class Reconciler:
         stays = again.drift.problem is not None or again.left_until_ns is not None
         if not mended or again.plan.actions or not stays:
             return None
-        self._seen_wrong.setdefault(again.resource.id, again.right_ns)
+        self._note_wrong(again)
         self._begun.pop(again.resource.id, None)  # told with this
         return replace(
             corrected,
@@ -215,7 +216,7 @@ class Reconciler:
             return self._left(again, None)
         times = self._untaken.get(again.resource.id, 0) + 1
         self._untaken[again.resource.id] = times
-        self._seen_wrong.setdefault(again.resource.id, again.right_ns)
+        self._note_wrong(again)
         problem = again.drift.problem or "it was changed again at once"
         if times < UNTAKEN_MOST:
             return replace(again.report("waiting", problem), again_ns=self._clock_ns())
@@ -261,7 +262,7 @@ class Reconciler:
         if not look.drift:
             return self._left_so(look) if look.spared else self._in_sync(look)
         problem = look.drift.problem
-        self._seen_wrong.setdefault(look.resource.id, look.right_ns)
+        self._note_wrong(look)
         if unsettled_ns is not None:
             return replace(look.report("waiting", problem), again_ns=unsettled_ns)
         if look.resource.mode == "observe":
@@ -281,6 +282,10 @@ class Reconciler:
             return self._waits_for_end(look, problem or waits)
         can_wait = problem is None or look.observed.pending
         return look.report("waiting" if can_wait else look.beyond_us, problem or waits)
+
+    def _note_wrong(self, look: Look) -> None:
+        rules = self._looker.rules(look.resource)
+        self._seen_wrong.setdefault(look.resource.id, (rules, look.right_ns))
 
     def _left_so(self, look: Look) -> Report:
         """A service did not bear what would mend it."""
@@ -309,7 +314,9 @@ class Reconciler:
             found_ns = begun.detected_ns if begun is not None else look.at_ns
             self._takeup.corrected(resource, drift, look.right_ns, look.at_ns, found_ns=found_ns)
         elif resource.id in self._seen_wrong and resource.mode == "enforce":
-            right_ns = self._seen_wrong[resource.id]
+            rules, right_ns = self._seen_wrong[resource.id]
+            if rules != self._looker.rules(resource):  # what was right then is not what is now
+                right_ns = None
             self._takeup.corrected(resource, Drift(), right_ns, look.at_ns, by_us=False)
         elif resource.id not in self._known and resource.mode == "enforce":
             self._takeup.found_right(resource, look.right_ns, look.at_ns, look.observed.file)

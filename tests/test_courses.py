@@ -96,6 +96,7 @@ class Courses(RuleBasedStateMachine):
         self.jobs: list[tuple[int, str]] = []
         self.marked: str | None = None  # a revision that was taken back, and is not to be tried
         self.wrong: list[str] = []
+        self.tried_ns = 0  # when the policy's value was last written
         self.undisturbed = True  # since it was last well
         self.loop = FakeLoop(self.host, self.policy("sonnet"))
         self.loop.live(60 * SECOND_NS)
@@ -139,6 +140,10 @@ class Courses(RuleBasedStateMachine):
         model = read_by(self.unit.process)
         return self.unit.active_state == "active" and self.is_borne(model)
 
+    def is_contested(self) -> bool:
+        report = self.loop.reports.get(SETTINGS)
+        return report is not None and report.is_contested
+
     @property
     def breaker(self) -> Any:  # noqa: ANN401 - of JSON
         status = self.loop.verdicts.breakers.status(AGENT)
@@ -151,11 +156,16 @@ class Courses(RuleBasedStateMachine):
         if isinstance(action, ReplaceFile) and self.interferes:
             self.interferes = False
             self.somebody_adds_a_key()
+            return  # nothing comes of this one
         if isinstance(action, ReplaceFile):
             model = model_of(action.content)
             tries = model == self.wanted and model != model_of(self.file)
             if tries and self.marked == self.loop.policy.revision:
                 self.wrong.append(f"{model} was taken back and is written again")
+            if tries and self.is_contested() and self.host.now_ns < self.tried_ns + SECOND_NS:
+                self.wrong.append("a contested field is corrected without a gap")
+            if tries:
+                self.tried_ns = self.host.now_ns
         if isinstance(action, RemoveFile):
             self.wrong.append("a file that was there at first is removed")
         if isinstance(action, StartJob):
@@ -164,6 +174,8 @@ class Courses(RuleBasedStateMachine):
     def judge_job(self, action: StartJob) -> None:
         now_ns = self.host.now_ns
         if action.how != "start":
+            if self.is_contested():
+                self.wrong.append("a service is not left alone in a contest")
             soonest_ns = now_ns - round(self.spec.min_interval * SECOND_NS)
             if any(at_ns > soonest_ns for at_ns, _ in self.jobs):
                 self.wrong.append("two applies are too near to each other")
@@ -187,7 +199,7 @@ class Courses(RuleBasedStateMachine):
 
     @rule(model=MODELS, added=st.integers(0, 1))
     def the_policy_changes(self, model: str, added: int) -> None:
-        self.note()
+        self.live(SEEN)  # what stood there, and was never looked at, nobody can know
         wanted = self.policy(model, added)
         if wanted.revision != self.loop.policy.revision:
             self.marked = None
@@ -202,6 +214,12 @@ class Courses(RuleBasedStateMachine):
         self.undisturbed = False
         self.added += 1
         self.host.write(HOME, self.content(model))
+
+    @rule(model=MODELS)
+    def a_rival_writes_his_model_again_and_again(self, model: str) -> None:
+        for _ in range(13):
+            self.somebody_edits_the_model(model)
+            self.live(0.3)
 
     @rule()
     def somebody_adds_a_key(self) -> None:

@@ -722,6 +722,19 @@ def test_no_window_holds_up_a_way_back() -> None:
     gone_back(loop)
 
 
+def test_what_was_wrong_till_the_policy_changed_was_read_by_nobody() -> None:
+    """A file that waits for its window comes to be what another policy wants."""
+    shut: dict[Purpose, tuple[Window, ...]] = {"correct": (window("Fri 02:00-02:01 UTC"),)}
+    loop = begun(Agent(), replace(held(rules()), windows=shut))
+    loop.host.write(HOME, b'{"model": "opus"}')
+    loop.settle()
+    assert loop.reports[SETTINGS].result == "waiting"
+    assert runs_on(loop, GOOD)
+    change(loop, replace(held(rules(NEW)), windows=shut))
+    assert runs_on(loop, NEW)
+    assert jobs(loop) == ["restart"]
+
+
 def test_no_pace_holds_up_a_way_back() -> None:
     slow = judged(min_interval=3600.0, busy="/run/busy", drain=3600.0)
     loop = begun(Agent({BAD: "exits"}), held(rules(), slow))
