@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from jada_configd.core.actions import Action, RemoveFile, ReplaceFile, StartJob
+from jada_configd.core.contest import QUIET_NS
 from jada_configd.core.model import Exactly, Field, ResourceId
 from jada_configd.core.report import Tried
 from jada_configd.core.specs import FallbackSpec, HealthSpec, Policy
@@ -96,6 +97,7 @@ class Courses(RuleBasedStateMachine):
         self.jobs: list[tuple[int, str]] = []
         self.marked: str | None = None  # a revision that was taken back, and is not to be tried
         self.wrong: list[str] = []
+        self.edited_ns = 0  # when others last wrote a model
         self.tried_ns = 0  # when the policy's value was last written
         self.undisturbed = True  # since it was last well
         self.loop = FakeLoop(self.host, self.policy("sonnet"))
@@ -141,8 +143,10 @@ class Courses(RuleBasedStateMachine):
         return self.unit.active_state == "active" and self.is_borne(model)
 
     def is_contested(self) -> bool:
+        """By the last look, and not quiet for long enough since to be over at the next."""
         report = self.loop.reports.get(SETTINGS)
-        return report is not None and report.is_contested
+        quiet = self.host.now_ns >= self.edited_ns + QUIET_NS
+        return report is not None and report.is_contested and not quiet
 
     @property
     def breaker(self) -> Any:  # noqa: ANN401 - of JSON
@@ -204,6 +208,7 @@ class Courses(RuleBasedStateMachine):
         if wanted.revision != self.loop.policy.revision:
             self.marked = None
         self.loop.enforce(wanted)
+        self.live(SEEN)
 
     @rule(seconds=st.sampled_from(SPANS))
     def time_passes(self, seconds: float) -> None:
@@ -213,6 +218,7 @@ class Courses(RuleBasedStateMachine):
     def somebody_edits_the_model(self, model: str) -> None:
         self.undisturbed = False
         self.added += 1
+        self.edited_ns = self.host.now_ns
         self.host.write(HOME, self.content(model))
 
     @rule(model=MODELS)
