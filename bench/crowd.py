@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jada_configd.core.facts import LimitPair, LimitValue, UnitFact
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.seams import LimitPair, LimitValue, UnitFact
 from jada_configd.core.specs import ProcessLimits
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.machine import MachineReader

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from demo.screen import Screen
 from demo.witness import Witness
@@ -14,7 +15,10 @@ from tests.system.host import CommandFailed, Host, eventually
 SETTINGS = "/home/ubuntu/.claude/settings.json"
 DROP_IN = "/etc/systemd/system/jada-agent.service.d/zz-jada-configd.conf"
 POLICY = Path(__file__).with_name("policy.toml")
+POLICY_PLACE = "/etc/jada-configd/policy.toml"
+JOURNAL = "journalctl --no-pager --output=cat --unit=jada-agent --unit=jada-configd"
 WANTED = "claude-sonnet-4-6"
+UNKNOWN = "claude-sonnet-4.6"  # ids have hyphens
 BEFORE = """\
 {
   "model": "claude-haiku-4-5",
@@ -62,6 +66,8 @@ class Story:
         self.remove_the_drop_in()
         self.lower_the_limits()
         self.go_wrong_while_the_daemon_is_down()
+        self.ask_for_what_the_agent_does_not_bear()
+        self.mend_the_policy()
         self.how_things_stand()
 
     # Chapters
@@ -73,7 +79,12 @@ class Story:
         self.screen.line(
             f"{version}, booted in {self.host.boot_seconds:.2f} s, for this demo alone"
         )
-        Agent.install(self.host, reloads=False)
+        Agent.install(
+            self.host,
+            switches={"AGENT_ON_MODEL": f"{UNKNOWN}=exit"},
+            # It is started more often in these seconds than others are in a month.
+            options={"StartLimitBurst": "20"},
+        )
         self.host.write(SETTINGS, BEFORE, owner="ubuntu", mode=0o600)
         self.host.write("/root/policy.toml", POLICY.read_text())
         self.type("root", f"cat {SETTINGS}")
@@ -111,12 +122,13 @@ class Story:
         self.type("root", f"cat {SETTINGS}")
         self.screen.line("  what was broken is kept")
         self.type("root", "cat /var/lib/jada-configd/evidence/*; echo")
+        self.settles()
 
     def how_things_stand(self) -> None:
         """What an operator sees."""
         self.screen.title("How things stand")
         self.type("root", "systemctl status jada-configd --no-pager --lines=5")
-        self.type("root", "jada-configd status", ok=(0, 2))
+        self.type("root", "jada-configd status")
 
     def remove_the_drop_in(self) -> None:
         """Somebody tidies /etc up."""
@@ -147,8 +159,42 @@ class Story:
         self.type("root", "systemctl restart jada-agent")
         self.expect(lambda: self.agent.model != WANTED, "it runs on claude-haiku-4-5")
         self.type("root", "systemctl start jada-configd")
-        self.expect(self.settings_are_right, f"the file says {WANTED}")
+        self.expect(self.settings_say(WANTED), f"the file says {WANTED}")
         self.expect(lambda: self.agent.model == WANTED, "the agent was restarted and runs on it")
+        self.settles()
+
+    def ask_for_what_the_agent_does_not_bear(self) -> None:
+        """A correction that breaks the service is taken back, and not tried again."""
+        self.screen.title("A policy with a typing error: a model on which the agent crashes")
+        stood, began = self.host.read_bytes(SETTINGS), self.host.sh("date +%T")
+        self.type("root", f"sed -i s/{WANTED}/{UNKNOWN}/ {POLICY_PLACE}")
+        self.type("root", "systemctl reload jada-configd")
+        self.expect(self.settings_say(UNKNOWN), f"the file says {UNKNOWN}")
+        self.expect(lambda: self.agent.starts[-1] == UNKNOWN, "the agent was restarted on it")
+        self.expect(lambda: self.agent.pid == 0, "it has crashed")
+        self.expect(
+            lambda: self.agent.starts.count(UNKNOWN) > 1,
+            "once may be chance, but systemd has started it anew, and it crashes again",
+        )
+        self.expect(
+            lambda: self.host.read_bytes(SETTINGS) == stood,
+            "the file is, byte for byte, what it was before",
+        )
+        self.expect(lambda: self.agent.starts[-1] == WANTED, "the agent was started on that")
+        self.expect(self.is_well_again, "it has been healthy on it for 2 s")
+        self.screen.line("  what both had to say of it")
+        self.type("root", f"{JOURNAL} --since={began}")
+        self.type("root", "jada-configd status", ok=(1,))
+
+    def mend_the_policy(self) -> None:
+        """Another policy ends what was taken back."""
+        self.screen.title("The policy is mended")
+        before = self.agent.pid
+        self.type("root", f"sed -i s/{UNKNOWN}/{WANTED}/ {POLICY_PLACE}")
+        self.type("root", "systemctl reload jada-configd")
+        self.settles()
+        if self.agent.pid == before:
+            self.screen.line("  the agent was left alone: it runs on that already")
 
     # What chapters are made of
 
@@ -185,6 +231,21 @@ class Story:
         if self.agent.pid == before:
             self.screen.line("  the agent was left alone: it has read nothing wrong")
 
+    def settles(self) -> None:
+        """Wait until the service is known to be healthy on what was corrected."""
+        self.expect(lambda: self.told()["state"] == "in-sync", "all is in sync")
+
+    def told(self) -> dict[str, Any]:
+        """What the daemon says of itself."""
+        plain: dict[str, Any] = json.loads(self.host.read("/run/jada-configd/status.json"))
+        return plain
+
+    def is_well_again(self) -> bool:
+        """Whether the service is known to be healthy on what came back."""
+        (service,) = self.told()["services"]
+        back = service["rolled_back"]
+        return back is not None and back["healthy"] is True
+
     def expect(self, condition: Callable[[], bool], text: str, within: float = 10.0) -> None:
         """Wait for something, and tell how long it took."""
         began = time.monotonic()
@@ -192,7 +253,7 @@ class Story:
         def holds() -> bool:
             try:
                 return condition()
-            except (OSError, CommandFailed):  # a process or a file may go while we look
+            except (OSError, CommandFailed, IndexError):  # may go, or be short, while we look
                 return False
 
         try:
@@ -206,9 +267,6 @@ class Story:
         """Whether the main process has the limits that the policy wants."""
         return self.agent.limit("open files") == ("4096", "8192")
 
-    def settings_are_right(self) -> bool:
-        """Whether the settings say the model that the policy wants."""
-        try:
-            return _is_right(self.host.read_bytes(SETTINGS))
-        except OSError:
-            return False
+    def settings_say(self, model: str) -> Callable[[], bool]:
+        """Whether the settings say a model, to be asked for as long as it takes."""
+        return lambda: bool(json.loads(self.host.read(SETTINGS))["model"] == model)

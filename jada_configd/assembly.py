@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from jada_configd.core.actions import StartJob
+from jada_configd.core.facts import ProcessFact, UnitFact
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.overlay import overlaid
 from jada_configd.core.report import BreakerMoved, Event, Report, Tried
 from jada_configd.core.resources import Scope, resolve
-from jada_configd.core.seams import ProcessFact, UnitFact
 from jada_configd.core.specs import Policy
 from jada_configd.errors import Busy, HostError
 from jada_configd.formats.limits_precedence import accounts_of
@@ -32,6 +32,7 @@ from jada_configd.reconcile import Reconciler
 from jada_configd.standings import Standings
 from jada_configd.takeup import TakeUp
 from jada_configd.verdicts import Verdicts
+from jada_configd.ways_back import WaysBack
 
 if TYPE_CHECKING:  # watchdog is dear to import, and only a daemon watches
     from jada_configd.host.watching.watch import Watcher
@@ -55,6 +56,7 @@ class Assembly:
     takeup: TakeUp
     probation: Probation
     standings: Standings
+    ways_back: WaysBack
     verdicts: Verdicts
     scope: Scope
     loop: Loop
@@ -104,7 +106,7 @@ class Assembly:
         fallbacks = self.verdicts.breakers.fallbacks()
         declared = resolve(policy, self.reader, self.scope, troubles)
         resources = [overlaid(each, fallbacks) for each in declared]
-        self.probation.hold({str(each.id): each for each in resources})
+        self.ways_back.hold({str(each.id): each for each in resources})
         reports = self.reconciler.check([(each, "operator") for each in resources])
         return policy, reports, [*troubles, *self.loop.troubles()]
 
@@ -151,23 +153,23 @@ def assemble(
         if writes:
             memory.save_debts(ledger)
 
-    takeup = TakeUp(reader, ledger, save_debts, memory.keep_before)
     probing = Probing(
         systemd if writes else None,
         Commands(user=directories.user),
         lambda: reader.units,
         lambda unit: ledger.owed(unit) is not None,
     )
-    takeup.rounds = probing.rounds
+    takeup = TakeUp(reader, ledger, save_debts, memory.keep_before, probing.rounds)
     verdicts = Verdicts(memory, keeps=writes)
 
     def tried(event: Tried | BreakerMoved) -> None:
         loop.tried(event)
 
     standings = Standings(ledger.trials, probing, verdicts, tried)
-    probation = Probation(reader, ledger, takeup, probing, verdicts, standings, tried)
+    ways_back = WaysBack(ledger, takeup, verdicts)
+    probation = Probation(reader, ledger, takeup, probing, verdicts, standings, ways_back, tried)
     reconciler = Reconciler(
-        reader, ledger, takeup, time.monotonic_ns, memory.keep, probation.sparing
+        reader, ledger, takeup, time.monotonic_ns, memory.keep, ways_back.sparing
     )
     scope = Scope(directories.units, managed=directories.managed, user=directories.user)
     passes = Passes(Standing(lock_path, 0 if daemon else LOCK_SECONDS), files)
@@ -183,6 +185,7 @@ def assemble(
         takeup=takeup,
         reconciler=reconciler,
         probation=probation,
+        ways_back=ways_back,
         breakers=verdicts.breakers,
         scope=scope,
         calendar=TimeZones(),
@@ -203,6 +206,7 @@ def assemble(
         takeup,
         probation,
         standings,
+        ways_back,
         verdicts,
         scope,
         loop,

@@ -12,9 +12,9 @@ from typing import Any, Final, Protocol
 
 from jada_configd import __version__
 from jada_configd.assembly import Assembly
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.model import Cause
 from jada_configd.core.report import Standing
-from jada_configd.core.seams import UnitFact
 from jada_configd.core.snapshot import service_plain, snapshot, standing_plain
 from jada_configd.core.specs import Policy
 from jada_configd.core.status import State, overall

@@ -21,25 +21,22 @@ from jada_configd.core.seams import Calendar, Reader
 from jada_configd.core.specs import Policy, ServiceSpec
 from jada_configd.core.status import Board, Last, kept, state_of
 from jada_configd.core.windows import Windows
-from jada_configd.errors import Busy, HostError
 from jada_configd.hearing import Hearing
 from jada_configd.holdings import Holdings
 from jada_configd.host.manager.systemd import JobEnded, ProbeEnded, Systemd
 from jada_configd.jobs import Jobs
 from jada_configd.kinds import KINDS
+from jada_configd.pass_lock import PassLock
 from jada_configd.probation import Probation
 from jada_configd.reconcile import Reconciler
 from jada_configd.takeup import TakeUp
+from jada_configd.ways_back import WaysBack
 
 if TYPE_CHECKING:  # watchdog is dear to import, and only a daemon watches
     from jada_configd.host.watching.watch import Watcher
 
 
 SWEEP_NS: Final = 300_000_000_000  # while there is no policy that says how often
-LOCK_RETRY_NS: Final = 20_000_000  # another pass is under way: ask again, and keep the beat
-BLOCKED_NS: Final = 2_000_000_000  # longer than a pass takes: who has the lock hangs, or is stopped
-BLOCKED_RETRY_NS: Final = 250_000_000
-TROUBLE_RETRY_NS: Final = 1_000_000_000
 RESOLVE_AGAIN_NS: Final = 10_000_000_000  # at the next turn from then on
 
 
@@ -53,6 +50,7 @@ class World:
     takeup: TakeUp
     reconciler: Reconciler
     probation: Probation
+    ways_back: WaysBack
     breakers: Breakers
     scope: Scope
     calendar: Calendar
@@ -85,11 +83,9 @@ class Loop:
         world.probation.at_work = self.jobs.of
         if world.systemd is not None:
             world.probation.hears = world.systemd.hears
-        self._lock_trouble: str | None = None
+        self._pass_lock = PassLock(world.pass_lock, asks_again=world.watcher is not None)
         self._cleaned = False
         self._asked: set[ResourceId] = set()  # services that owe something since their last look
-        self._not_before_ns = 0
-        self._busy_since_ns: int | None = None
         self._resolve_again_ns = 0
 
     # ---- what is held
@@ -156,7 +152,7 @@ class Loop:
         new = held.keys() - self.board.entries.keys()
         self.board.hold(held)
         self._world.reconciler.hold(frozenset(held))
-        self._world.probation.hold({str(each): resource for each, resource in held.items()})
+        self._world.ways_back.hold({str(each): resource for each, resource in held.items()})
         self.schedule.hold(held)
         self.schedule.hint(new, time.monotonic_ns(), "startup")
 
@@ -167,9 +163,9 @@ class Loop:
 
         Returns the descriptors of others (signals, the policy's child) that became readable.
         """
-        if self._jobs_allowed:
-            until_ns = min(until_ns, self._world.probation.due_ns())
-        readable = self._hearing.sleep(until_ns, self._not_before_ns)
+        due_ns = self._world.probation.due_ns() if self._jobs_allowed else None
+        until_ns = until_ns if due_ns is None else min(until_ns, due_ns)
+        readable = self._hearing.sleep(until_ns, self._pass_lock.not_before_ns)
         detected_ns = time.monotonic_ns()
         if self.schedule.next_opening() is not None:
             self.schedule.open_windows(time.time(), detected_ns)
@@ -232,40 +228,21 @@ class Loop:
 
     def _pass(self) -> None:
         now_ns = time.monotonic_ns()
-        if now_ns < self._not_before_ns or self.schedule.next_due() > now_ns:
+        if now_ns < self._pass_lock.not_before_ns or self.schedule.next_due() > now_ns:
             return
-        try:
-            with self._world.pass_lock():
-                if not self._cleaned:  # with the lock held, no temporary file is in use
-                    self._world.clean_litter(self._holdings.paths())
-                    self._cleaned = True
-                due = self.schedule.take_due(now_ns)
-                held = self._holdings.resources
-                # in the order of the policy, which counts for kernel parameters
-                batch = [(held[each], due[each]) for each in held if each in due]
-                reports = self._world.reconciler.reconcile(batch, self._world.writer)
-        except Busy as busy:
-            if self._world.watcher is None:  # a single pass has waited for the lock long enough
-                raise
-            self._wait_for_lock(busy, now_ns)
-            return
-        except HostError as error:  # no lock to be had: the run-time directory is gone or full
-            if self._world.watcher is None:
-                raise
-            self._lock_trouble = str(error)
-            self._not_before_ns = now_ns + TROUBLE_RETRY_NS
-            return
-        self._busy_since_ns = None
-        self._lock_trouble = None
-        self._take(reports)
+        reports = self._pass_lock.within(lambda: self._reconcile(now_ns), now_ns)
+        if reports is not None:
+            self._take(reports)
 
-    def _wait_for_lock(self, busy: Busy, now_ns: int) -> None:
-        """Another pass is under way; one that does not end keeps us from our work, and is told."""
-        self._busy_since_ns = self._busy_since_ns or now_ns
-        blocked = now_ns >= self._busy_since_ns + BLOCKED_NS
-        if blocked:
-            self._lock_trouble = f"nothing can be looked at: {busy}"
-        self._not_before_ns = now_ns + (BLOCKED_RETRY_NS if blocked else LOCK_RETRY_NS)
+    def _reconcile(self, now_ns: int) -> list[Report]:
+        if not self._cleaned:  # with the lock held, no temporary file is in use
+            self._world.clean_litter(self._holdings.paths())
+            self._cleaned = True
+        due = self.schedule.take_due(now_ns)
+        held = self._holdings.resources
+        # in the order of the policy, which counts for kernel parameters
+        batch = [(held[each], due[each]) for each in held if each in due]
+        return self._world.reconciler.reconcile(batch, self._world.writer)
 
     def _take(self, reports: Iterable[Report]) -> None:
         self.board.counters.passes += 1
@@ -318,12 +295,12 @@ class Loop:
         """What keeps the loop itself from its work, one sentence each."""
         windows = self._world.reconciler.obstacles.windows
         unreadable = None if windows is None else windows.trouble
-        each = (self._holdings.trouble, self._lock_trouble, unreadable)
+        each = (self._holdings.trouble, self._pass_lock.trouble, unreadable)
         return [trouble for trouble in each if trouble is not None]
 
     def blocked(self) -> bool:
         """Whether a pass is due that another one keeps from beginning."""
-        return self._busy_since_ns is not None
+        return self._pass_lock.is_held_up
 
     def owes_nothing(self, unit: str) -> bool:
         """Whether the unit has taken up all that was corrected."""

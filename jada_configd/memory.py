@@ -1,4 +1,4 @@
-"""What outlives the process: the ledger, last good contents, evidence, the policy in force.
+"""What outlives the process: ledger, last good contents, evidence, verdicts, the policy in force.
 
 All of it stands in the state directory. Where that cannot be opened or written the work goes on
 without, the trouble is told, and it is tried again at the next occasion.

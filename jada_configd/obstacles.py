@@ -1,7 +1,7 @@
 """What keeps a drift from being acted on for now, though the policy wants it and a plan is there.
 
 Content that may be half-written, a rest after a job that failed, a job in hand, a window that is
-shut: each ends by itself, and the drift is looked at again then.
+shut, the pace that a service bears: each ends by itself, and the drift is looked at again then.
 """
 
 from collections.abc import Collection

@@ -1,22 +1,19 @@
 """Services on probation: how each does on what was changed, and what follows from that.
 
 What a trial is, and when it has come to an end, is `core/trial.py`'s; its probes are asked by
-`probing.py`. Here a verdict becomes a deed: the change stands, or what stood before comes back and
-the revision is not tried again. How services do outside of trials is `standings.py`'s.
+`probing.py`. Here a verdict becomes a deed: the change stands, or what stood before comes back, of
+which `ways_back.py` keeps account. How services do outside of trials is `standings.py`'s.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from jada_configd.core.course import Before, Course
+from jada_configd.core.course import Course
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.marks import Mark
-from jada_configd.core.model import Field, Resource
 from jada_configd.core.report import Outcome, Tried
-from jada_configd.core.resources import services_of
-from jada_configd.core.seams import Reader, UnitFact
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.staleness import first_started_ns, runs
 from jada_configd.core.trial import (
@@ -36,8 +33,8 @@ from jada_configd.probing import Probing
 from jada_configd.standings import Standings
 from jada_configd.takeup import TakeUp
 from jada_configd.verdicts import Verdicts
+from jada_configd.ways_back import WaysBack
 
-NEVER_NS: Final = 1 << 62
 ASKED_AT_MOST_NS: Final = 30_000_000_000  # then a service is not known to have been healthy
 
 
@@ -52,27 +49,25 @@ class Probation:
         probing: Probing,
         verdicts: Verdicts,
         standings: Standings,
+        ways_back: WaysBack,
         tell: Callable[[Tried], None],
-        now: Callable[[], float] = time.time,
     ) -> None:
-        """`tell` hears how each trial has ended.
-
-        `now` is the wall clock (CLOCK_REALTIME, seconds), for people to read.
-        """
-        self._now = now
+        """`tell` hears how each trial has ended."""
         self._reader = reader
         self._ledger = ledger
         self._takeup = takeup
         self._probing = probing
         self._verdicts = verdicts
         self._standings = standings
+        self._ways_back = ways_back
         self._tell = tell
         # Units of which somebody else's job has ended lately, or may have before we listened.
         self._stopped = set(ledger.trials.units())
-        self._resources: Mapping[str, Resource] = {}
         self.at_work: Callable[[str], bool] = lambda _: False
         self.hears: Callable[[], bool] = lambda: True  # of jobs that are none of ours
         self._moved = False  # what is to be held is another than before
+        self._hung: set[str] = set()  # units that do not end a start on what was corrected since
+        self._retried: set[str] = set()  # units to be tried again once they have gone back
         self._revision = ""
 
     # ---- what is held
@@ -80,28 +75,13 @@ class Probation:
     def enforce(self, revision: str, now_ns: int) -> None:
         """This revision of the policy is in force from now on, with the services of `takeup`."""
         specs = self._takeup.services
-        self._revision = revision
         self._standings.enforce(specs, revision, now_ns)
-        if self._verdicts.marks.keep_to(revision):
-            self._verdicts.changed = True
-            for unit in self._ledger.trials.units():
-                self._supersede(unit)
+        self._revision = revision
+        # A way back comes to its end first: what comes next is tried on a service that runs.
+        going_back = frozenset(unit for unit in specs if self._goes_back(unit))
+        self._ways_back.keep_to(revision, going_back)
         self._probing.serve(specs)
         self._save()
-
-    def hold(self, resources: Mapping[str, Resource]) -> None:
-        """These are the resources from now on, by their ids in words."""
-        self._resources = resources
-
-    def sparing(self, resource: str) -> tuple[frozenset[Field] | None, str] | None:
-        """What of a resource is left as it is, because a service did not bear it."""
-        found = self._verdicts.marks.sparing(resource)
-        if found is None:
-            return None
-        mark, fields = found
-        if self._verdicts.breakers.holds_fallback(mark.unit):
-            return None
-        return fields, mark.sentence()
 
     # ---- what there is to know
 
@@ -117,15 +97,16 @@ class Probation:
         if spec is None or trial is None:
             return replace(course, ailment=self._standings.ailment(unit))
         if trial.purpose != "change" and not trial.begun_ns:
-            back_to = self._back_to(unit) if trial.purpose == "way back" else ()
+            back_to = self._ways_back.to(unit) if trial.purpose == "way back" else ()
             return replace(course, goes_back=True, back_to=back_to)
         if not trial.begun_ns:
             asks = trial.sound is None and spec.health.probes
-            return replace(course, asks=asks, ailment=self._standings.ailment(unit))
+            ailment, hung = self._standings.ailment(unit), unit in self._hung
+            return replace(course, asks=asks, ailment=ailment, hung=hung)
         return replace(course, awaits=f"{unit} to be healthy for {spec.health.stable:g} s")
 
     def under_way(self) -> list[str]:
-        """What is being watched: `jada-agent.service is being watched`."""
+        """What is on trial, one sentence each: `jada-agent.service is watched until ...`."""
         trials = (self._ledger.trials.of(unit) for unit in self._ledger.trials.units())
         return [
             f"{trial.unit} is watched until it is known to be healthy"
@@ -133,25 +114,18 @@ class Probation:
             if trial is not None and (trial.begun_ns or trial.purpose != "change")
         ]
 
-    def _back_to(self, unit: str) -> tuple[Before, ...]:
-        """What stood in the files that this unit reads, as far as there is a way back to it."""
-        return tuple(
-            each
-            for each in self._ledger.trials.befores()
-            if (resource := self._resources.get(each.resource)) and unit in services_of(resource)
-        )
-
     # ---- what has happened
 
     def begun(self, unit: str, how: str, now_ns: int) -> None:
         """A job of ours was accepted: the change is being taken up."""
         trial = self._ledger.trials.of(unit)
         self._stopped.discard(unit)
+        self._hung.discard(unit)
         if trial is None:
             return
         if trial.purpose == "way back" and how == "start":
-            self._put_back(unit, now_ns)
-        self._ledger.trials.put(trial.begin(now_ns, self._standings.restarts(unit)))
+            self._ways_back.begun(unit, now_ns)
+        self._ledger.trials.put(trial.begin(now_ns, self._standings.restarts(unit), self._revision))
 
     def interfered(self, unit: str) -> None:
         """A job of somebody else's on this unit has ended."""
@@ -171,20 +145,21 @@ class Probation:
         self._save()
         return self._probing.turn(now_ns)
 
-    def due_ns(self) -> int:
+    def due_ns(self) -> int | None:
         """When `turn` has something to do."""
         due = (self._probing.due_ns(), self._standings.due_ns())
-        return min((each for each in due if each is not None), default=NEVER_NS)
+        return min((each for each in due if each is not None), default=None)
 
     def retry(self, unit: str, now_ns: int) -> bool:
         """An operator says that it be tried again; whether there was anything to try."""
-        unmarked = self._verdicts.marks.remove(unit)
+        if self._goes_back(unit):
+            self._retried.add(unit)
+            return True
+        unmarked = self._ways_back.unmark(unit)
         half_open = self._standings.retry(unit, now_ns)
         if not (half_open or unmarked):
             return False
-        self._verdicts.changed |= unmarked
-        if not self._supersede(unit):
-            self._close(unit)
+        self._close(unit)
         self._probing.forget(unit)
         self._moved = True
         self._save()
@@ -243,10 +218,16 @@ class Probation:
         if trial.purpose != "change":
             return None
         if self._ledger.owed(spec.unit) is None:
+            since_ns = fact.activating_since_ns
+            if fact.active_state == "failed" and since_ns > trial.found_ns:
+                # It has started on the change and is down again, before anybody looked.
+                return trial.begin(since_ns, fact.restarts, self._revision)
             if not runs(fact):
-                self._over(trial, "it does not run")
+                self._over(trial, "it does not run", now_ns)
                 return None
-            return trial.begin(first_started_ns(fact) or now_ns, fact.restarts)
+            return trial.begin(first_started_ns(fact) or now_ns, fact.restarts, self._revision)
+        if _hangs(spec, fact, trial, now_ns):
+            self._hung.add(spec.unit)
         if trial.sound is None:
             sound = self._soundness(spec, fact, now_ns, trial)
             if sound is not None:
@@ -258,8 +239,8 @@ class Probation:
         self, spec: ServiceSpec, fact: UnitFact, now_ns: int, trial: Trial
     ) -> bool | None:
         last = self._probing.rounds.get(spec.unit)
-        if last is not None and last.main == identity(fact):
-            return last.passed
+        if last is not None and last.main == identity(fact) and last.tells is not None:
+            return last.tells
         if not is_up(fact) or now_ns > trial.found_ns + ASKED_AT_MOST_NS:
             return False
         self._probing.ask(spec.unit, now_ns)
@@ -278,7 +259,7 @@ class Probation:
             case Unhealthy():
                 self._unhealthy(spec, fact, trial, verdict.why, now_ns)
             case Over():
-                self._over(trial, verdict.why)
+                self._over(trial, verdict.why, now_ns)
         return now_ns
 
     def _healthy(self, spec: ServiceSpec, trial: Trial, now_ns: int) -> None:
@@ -300,11 +281,11 @@ class Probation:
             self._ended_back(trial, now_ns, well=False, why=why)
             self._standings.result(spec.unit, why, now_ns)
             return
-        back_to = self._back_to(spec.unit)
+        tried_once = trial.purpose == "fallback" or self._standings.is_unclosed(spec.unit)
         if (
             spec.on_unhealthy == "keep"
-            or self._standings.has_moved(spec.unit)
-            or not (trial.stale and trial.sound and back_to)
+            or tried_once
+            or not (trial.stale and trial.sound and self._ways_back.to(spec.unit))
         ):
             self._close(spec.unit)
             self._standings.ail(fact, f"{spec.unit} did not become healthy on a change: {why}")
@@ -312,50 +293,42 @@ class Probation:
             self._standings.result(spec.unit, why, now_ns)
             return
         # Kept before any file goes back: whoever starts from here on must not correct it again.
-        self._verdicts.marks.put(
-            Mark(spec.unit, self._revision, why, self._now(), _spared(back_to))
-        )
-        self._verdicts.changed = True
+        self._ways_back.mark(spec.unit, why, trial.revision)
         self._save()
         self._ledger.settle(spec.unit)
         way_back = replace(trial, purpose="way back", begun_ns=0, why=why, stale=False)
         self._ledger.trials.put(way_back)
         self._moved = True
 
-    def _put_back(self, unit: str, now_ns: int) -> None:
-        """What others read too they have to take up as it is now."""
-        fields = ("",)
-        for before in self._back_to(unit):
-            for other in services_of(self._resources[before.resource]):
-                spec = self._takeup.services.get(other)
-                if other != unit and spec is not None:
-                    self._takeup.also(spec, fields, now_ns)
-
     def _ended_back(self, trial: Trial, now_ns: int, *, well: bool, why: str = "") -> None:
-        self._verdicts.marks.ended(trial.unit, well=well)
-        self._verdicts.changed = True
+        self._ways_back.ended(trial.unit, well=well)
         told = _tried(trial, "rolled-back", trial.why, now_ns)
         self._tell(replace(told, well=well, beside=why))
         self._moved = True
+        self._go_on(trial.unit, now_ns)
 
-    def _over(self, trial: Trial, why: str) -> None:
+    def _over(self, trial: Trial, why: str, now_ns: int) -> None:
         self._close(trial.unit)
         if trial.purpose == "way back":
             told = _tried(trial, "rolled-back", trial.why, trial.found_ns)
             self._tell(replace(told, beside=why))
+            self._go_on(trial.unit, now_ns)
 
-    def _supersede(self, unit: str) -> bool:
-        """What a unit goes back from is held no more; whether it was on its way."""
+    def _goes_back(self, unit: str) -> bool:
         trial = self._ledger.trials.of(unit)
-        if trial is None or trial.purpose != "way back":
-            return False
-        self._ledger.trials.put(trial.superseded())
-        return True
+        return trial is not None and trial.purpose == "way back"
+
+    def _go_on(self, unit: str, now_ns: int) -> None:
+        """What has come while the unit was going back: another policy, or an operator's word."""
+        mark = self._verdicts.marks.of(unit)
+        if unit in self._retried or (mark is not None and mark.revision != self._revision):
+            self._retried.discard(unit)
+            self.retry(unit, now_ns)
 
     def _close(self, unit: str) -> None:
         self._ledger.trials.close(unit)
-        for before in self._back_to(unit):
-            self._takeup.forget_before(self._resources[before.resource])
+        if self._ways_back.to(unit):
+            self._ways_back.forget(unit)
             self._moved = True  # what stands there is good by now, or is not to be held
         self._stopped.discard(unit)
 
@@ -364,16 +337,14 @@ class Probation:
         self._verdicts.save()
 
 
-def _spared(back_to: tuple[Before, ...]) -> dict[str, frozenset[Field] | None]:
-    """The fields that go back, by resource; of a drop-in all, and what processes have of it."""
-    spared: dict[str, frozenset[Field] | None] = {}
-    for before in back_to:
-        fields = None if before.whole else frozenset(field for field, _ in before.values)
-        spared[before.resource] = fields
-        kind, _, name = before.resource.partition(":")
-        if kind == "unit-dropin":
-            spared[f"process-limits:{name}"] = None
-    return spared
+def _hangs(spec: ServiceSpec, fact: UnitFact, trial: Trial, now_ns: int) -> bool:
+    """Whether a start gets nowhere that began after what is on trial was found to be wrong.
+
+    What has been corrected since is not kept waiting for it: it may be the very cure.
+    """
+    since_ns = fact.activating_since_ns
+    late_ns = since_ns + int(spec.health.within * 1e9)
+    return fact.active_state == "activating" and trial.found_ns < since_ns and late_ns <= now_ns
 
 
 def _tried(trial: Trial, outcome: Outcome, why: str, now_ns: int) -> Tried:

@@ -1,7 +1,7 @@
 """Asks services how they do: health probes by the clock and on demand, and whether they are busy.
 
 A round asks all probes of a unit at once, each as a transient unit of systemd's, and ends when the
-last has; what comes of it is `probation.py`'s. Nothing here waits.
+last has; what comes of it is `probation.py`'s and `standings.py`'s. Nothing here waits.
 """
 
 import time
@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from jada_configd.core.probes import Question, engagement, questions, verdict
-from jada_configd.core.seams import Probe, UnitFact
+from jada_configd.core.facts import Probe, UnitFact
+from jada_configd.core.probes import Question, answer, engagement, questions
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.trial import Identity, Round, identity, is_up
 from jada_configd.errors import HostError
 
+NEVER_NS: Final = 1 << 62
 AGAIN_NS: Final = 1_000_000_000  # after one that could not be started, and between two of busy
 LATE_NS: Final = 5_000_000_000  # past its time limit the end of a probe is not to be expected
 BUSY: Final = "its busy command says so"
@@ -86,7 +87,7 @@ class Probing:
         self._wanted: dict[str, int] = {}  # not before then
         self._busy: dict[str, _Busy] = {}
         self._found: dict[tuple[str, Question], Round] = {}  # when a question was last said yes to
-        self.rounds: dict[str, Round] = {}
+        self.rounds: dict[str, Round] = {}  # the last of each unit
 
     def serve(self, specs: Mapping[str, ServiceSpec]) -> None:
         """These are the services from now on; probes of others are given up."""
@@ -162,13 +163,13 @@ class Probing:
             question = asked.out.pop(name, None)
             if question is None:
                 continue
-            found_health = verdict(question, self._specs[unit].health, passed=not why, why=why)
-            if found_health.healthy:
+            said = answer(question, self._specs[unit].health, passed=not why, why=why)
+            if said.healthy:
                 self._found[unit, question] = Round(asked.main, asked.begun_ns, now_ns, ())
-            elif found_health.healthy is None:
-                asked.unasked.append(found_health.text)
+            elif said.healthy is None:
+                asked.unasked.append(said.text)
             else:
-                asked.failures.append(found_health.text)
+                asked.failures.append(said.text)
             if asked.out:
                 return None
             self._end(unit, now_ns)
@@ -178,10 +179,10 @@ class Probing:
     def _due_ns(self, unit: str, spec: ServiceSpec) -> int:
         fact = self._units().get(unit)
         if unit in self._asked or fact is None or not is_up(fact):
-            return _NEVER_NS
+            return NEVER_NS
         last = self.rounds.get(unit)
         by_clock_ns = last.ended_ns + int(spec.health.every * 1e9) if last else 0
-        return min(self._wanted.get(unit, _NEVER_NS), by_clock_ns)
+        return min(self._wanted.get(unit, NEVER_NS), by_clock_ns)
 
     def _start(self, systemd: Asks, unit: str, spec: ServiceSpec, now_ns: int) -> None:
         main = identity(self._units()[unit])
@@ -231,6 +232,3 @@ class Probing:
         if busy is None:
             return 0
         return busy.late_ns if busy.probe is not None else busy.at_ns + AGAIN_NS
-
-
-_NEVER_NS: Final = 1 << 62

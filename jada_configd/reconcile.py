@@ -19,6 +19,7 @@ from jada_configd.core.plan import Plan, shown
 from jada_configd.core.report import Report
 from jada_configd.core.resources import service_of
 from jada_configd.core.seams import Reader
+from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.windows import Shut
 from jada_configd.errors import Refused, Stale
 from jada_configd.looks import Look, Looker, Sparing
@@ -97,12 +98,7 @@ class Reconciler:
         ready = {
             each.resource.id: each
             for each in looks
-            if isinstance(each, Look)
-            and each.may_act
-            and waits[each.resource.id] is None
-            and not self._reloads_already(each)
-            # what rests is looked at and told, and left alone
-            and (each.plan.way_back or self._is_free(each))
+            if isinstance(each, Look) and waits[each.resource.id] is None and self._is_ready(each)
         }
         held_up = {
             name: wait for name, look in ready.items() if (wait := self.obstacles.wait(look))
@@ -128,7 +124,12 @@ class Reconciler:
             for look, report in zip(looks, reports, strict=True)
         ]
 
-    def _is_free(self, look: Look) -> bool:
+    def _is_ready(self, look: Look) -> bool:
+        if not look.may_act or self._reloads_already(look):
+            return False
+        if look.plan.way_back:
+            return True
+        # What rests is looked at and told, and left alone.
         return self.obstacles.rests_until(look) is None and not self.obstacles.is_at_work(look)
 
     def _checked(self, look: Look | Report) -> Report:
@@ -159,7 +160,7 @@ class Reconciler:
             case Refused() if self._reloads and _sets_limits(look.plan):
                 return self._waits_for_end(look, None)  # what a restart brings is known only then
             case Stale():
-                self._takeup.unchanged(look.resource)
+                self._takeup.befores.unchanged(look.resource)
                 again_ns = self._clock_ns()
                 return replace(look.report("waiting", str(error)), again_ns=again_ns)
             case _:
@@ -281,6 +282,9 @@ class Reconciler:
         if look.plan.under_way:
             return self._waits_for_end(look, problem or waits)
         can_wait = problem is None or look.observed.pending
+        if not can_wait and isinstance(look.resource.spec, ServiceSpec):
+            # It does not do well on what was begun: that it does one day is no correction of ours.
+            self._begun.pop(look.resource.id, None)
         return look.report("waiting" if can_wait else look.beyond_us, problem or waits)
 
     def _note_wrong(self, look: Look) -> None:
@@ -320,7 +324,6 @@ class Reconciler:
             self._takeup.corrected(resource, Drift(), right_ns, look.at_ns, by_us=False)
         elif resource.id not in self._known and resource.mode == "enforce":
             self._takeup.found_right(resource, look.right_ns, look.at_ns, look.observed.file)
-        self._known.add(resource.id)
         look_by_ns = self._knows_right(look)
         if begun is not None:
             report = replace(begun, corrected_ns=look.at_ns, cause=look.cause)
@@ -333,6 +336,7 @@ class Reconciler:
         resource = look.resource
         self._untaken.pop(resource.id, None)
         self._seen_wrong.pop(resource.id, None)
+        self._known.add(resource.id)
         self._ledger.right(str(resource.id), self._looker.rules(resource), look.at_ns)
         if look.observed.good is not None and self._takeup.is_borne(resource):
             self._keep(resource.id, look.observed.good)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from jada_configd.core.breaker import State, held_in_place
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.report import BreakerMoved
-from jada_configd.core.seams import UnitFact
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.trial import Identity, Trial, identity, is_up
 from jada_configd.core.trials import Trials
@@ -31,6 +31,21 @@ class _Standing:
     failed: bool = False
     ailment: str | None = None  # why it is not healthy, as far as that is not for its probes to say
     heard_ns: int = 0  # the result that was last taken into account
+    half_open_ns: int = 0  # when the policy's values were last to be tried
+    revive_ns: int | None = None  # when it may start on its fallback, should it have failed
+
+    def see(self, fact: UnitFact, now_ns: int) -> bool:
+        """Take note of a look; whether its main process has ended by itself since the last."""
+        failed = fact.active_state == "failed"
+        crashed = fact.restarts > self.restarts or (failed and not self.failed)
+        known = self.main != (0, 0)
+        self.restarts, self.failed = fact.restarts, failed
+        if identity(fact) != self.main or not is_up(fact):
+            self.main = identity(fact) if is_up(fact) else (0, 0)
+            self.since_ns = now_ns
+        if fact.active_state == "inactive":
+            self.ailment = None  # it was stopped, or is done
+        return crashed and known
 
 
 class Standings:
@@ -52,9 +67,7 @@ class Standings:
         self._now = now
         self._specs: Mapping[str, ServiceSpec] = {}
         self._standing: dict[str, _Standing] = {}
-        self._half_open_ns: dict[str, int] = {}
-        self._revive_ns: dict[str, int] = {}  # when a failed unit may start on its fallback
-        self._has_moved = False
+        self._moved = False
 
     def enforce(self, specs: Mapping[str, ServiceSpec], revision: str, now_ns: int) -> None:
         """These are the services from now on, by this revision of the policy."""
@@ -93,10 +106,9 @@ class Standings:
             return None
         return held_in_place(unit, breaker["why"])
 
-    def has_moved(self, unit: str) -> bool:
+    def is_unclosed(self, unit: str) -> bool:
         """Whether its breaker is open or half-open: what fails then goes to the fallback."""
-        breaker = self._verdicts.breakers.status(unit)
-        return breaker is not None and breaker["state"] != "closed"
+        return self._verdicts.breakers.state(unit) in ("open", "half-open")
 
     def restarts(self, unit: str) -> int:
         """What `NRestarts` was when it was last looked at."""
@@ -115,7 +127,9 @@ class Standings:
 
     def retry(self, unit: str, now_ns: int) -> bool:
         """An operator says that the policy's values be tried; whether others were held."""
-        self._standing.pop(unit, None)
+        known = self._standing_of(unit)
+        revive_ns, half_open_ns = known.revive_ns, known.half_open_ns
+        self._standing[unit] = _Standing(half_open_ns=half_open_ns, revive_ns=revive_ns)
         if not self._verdicts.breakers.retry(unit, self._now()):
             return False
         self._half_open(unit, now_ns, "an operator says so")
@@ -123,7 +137,7 @@ class Standings:
 
     def take_moved(self) -> bool:
         """Whether other values are to be held since the last call."""
-        moved, self._has_moved = self._has_moved, False
+        moved, self._moved = self._moved, False
         return moved
 
     def well(self, unit: str) -> None:
@@ -143,34 +157,32 @@ class Standings:
         if state is None:
             return
         if state == "open":
-            self._revive_ns[unit] = now_ns + REVIVED_AFTER_NS
-        self._moved(unit)
+            self._standing_of(unit).revive_ns = now_ns + REVIVED_AFTER_NS
+        self._move(unit)
         self._tell(self._breaker_moved(unit, state, problem))
 
     def look(self, spec: ServiceSpec, fact: UnitFact, now_ns: int) -> int | None:
         """The service was looked at just now; when to look again, None: whenever."""
         standing = self._standing_of(spec.unit)
-        trial = self._trials.of(spec.unit)
-        failed = fact.active_state == "failed"
-        crashed = fact.restarts > standing.restarts or (failed and not standing.failed)
-        known = standing.main != (0, 0)
-        standing.restarts, standing.failed = fact.restarts, failed
-        if identity(fact) != standing.main or not is_up(fact):
-            standing.main = identity(fact) if is_up(fact) else (0, 0)
-            standing.since_ns = now_ns
-        if trial is not None or not self._counts(spec.unit, fact):
+        crashed = standing.see(fact, now_ns)
+        if self._trials.of(spec.unit) is not None or not self._counts(spec.unit, fact):
             return None
-        if crashed and known:
-            why = f"its main process ended with {fact.ended or 'exit status 0'}"
-            self.result(spec.unit, why, now_ns)
+        if crashed:
+            self.result(spec.unit, _end(fact), now_ns)
             standing.heard_ns = now_ns
-        if failed and spec.fallback is not None:
+        if standing.failed and spec.fallback is not None:
             return self._fails(spec, fact, standing, now_ns)
-        stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
         if not is_up(fact):
             return None
+        stable_ns = standing.since_ns + int(spec.health.stable * 1e9)
         if now_ns < stable_ns:
             return stable_ns if standing.ailment or spec.fallback else None
+        ailed = standing.ailment is not None
+        self._stable(spec, standing, now_ns)
+        return now_ns if ailed and standing.ailment is None else None  # it was told to be ailing
+
+    def _stable(self, spec: ServiceSpec, standing: _Standing, now_ns: int) -> None:
+        """It has run for long enough: that is a result, or what its probes say since."""
         last = self._probing.rounds.get(spec.unit)
         if not spec.health.probes:
             standing.ailment = None
@@ -180,20 +192,16 @@ class Standings:
             standing.ailment = None
             if last.passed or last.failures:
                 self.result(spec.unit, "; ".join(last.failures) or None, now_ns)
-        return None
 
     def _fails(
         self, spec: ServiceSpec, fact: UnitFact, standing: _Standing, now_ns: int
     ) -> int | None:
         """A unit that stays failed is found so each time, and is started once it may fall back."""
         if self._verdicts.breakers.holds_fallback(spec.unit):
-            revive_ns = self._revive_ns.get(spec.unit)
-            if revive_ns is None or now_ns < revive_ns:
-                return revive_ns
-            del self._revive_ns[spec.unit]
-            self._trials.put(
-                Trial(spec.unit, "fresh start", now_ns, stale=False, sound=False, why=fact.result)
-            )
+            if standing.revive_ns is None or now_ns < standing.revive_ns:
+                return standing.revive_ns
+            standing.revive_ns = None
+            self._trials.put(Trial(spec.unit, "fallback", now_ns, stale=False, sound=False))
             return now_ns
         due_ns = standing.heard_ns + int(spec.health.every * 1e9)
         if now_ns >= due_ns:
@@ -204,17 +212,16 @@ class Standings:
 
     def _counts(self, unit: str, fact: UnitFact) -> bool:
         """Whether what runs is on the values that a half-open breaker has tried."""
-        breaker = self._verdicts.breakers.status(unit)
-        if breaker is None or breaker["state"] != "half-open":
+        if self._verdicts.breakers.state(unit) != "half-open":
             return True
-        return identity(fact)[1] > self._half_open_ns.get(unit, 0)
+        return identity(fact)[1] > self._standing_of(unit).half_open_ns
 
     def _standing_of(self, unit: str) -> _Standing:
         return self._standing.setdefault(unit, _Standing())
 
     def _half_open(self, unit: str, now_ns: int, why: str) -> None:
-        self._half_open_ns[unit] = now_ns
-        self._moved(unit)
+        self._standing_of(unit).half_open_ns = now_ns
+        self._move(unit)
         self._tell(BreakerMoved(unit, "half-open", why))
 
     def _breaker_moved(self, unit: str, state: State, problem: str | None) -> BreakerMoved:
@@ -222,6 +229,11 @@ class Standings:
         retry = fallback.retry if fallback is not None and state == "open" else None
         return BreakerMoved(unit, state, problem or "it is healthy on what the policy says", retry)
 
-    def _moved(self, unit: str) -> None:
+    def _move(self, unit: str) -> None:
         self._probing.forget(unit)
-        self._has_moved = True
+        self._moved = True
+
+
+def _end(fact: UnitFact) -> str:
+    """What ended; how is not known any more where systemd has started the next one."""
+    return " with ".join(filter(None, ("its main process ended", fact.ended)))

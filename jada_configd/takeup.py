@@ -1,29 +1,30 @@
 """What a correction asks of the services that read what was corrected.
 
 The questions are answered by `core/staleness.py` and `core/ledger.py`; this is where a pass puts
-them, with the unit as it is at that moment.
+them, with the unit as it is at that moment. With each debt a trial is opened (`core/trial.py`);
+what stands in a file before it is changed is kept by `befores.py`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
-from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
+from jada_configd.befores import Befores
 from jada_configd.core.applies import apply_for
-from jada_configd.core.course import Before
+from jada_configd.core.facts import Content, Missing, Owed, UnitFact
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Drift, Resource, ResourceId, pointer
 from jada_configd.core.resources import services_of
-from jada_configd.core.seams import Content, Missing, Owed, Reader, UnitFact
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import DropIn, ProcessLimits, ServiceSpec, SettingsSpec
-from jada_configd.core.staleness import debt_of, has_read, is_stale
+from jada_configd.core.staleness import SLACK_NS, debt_of, has_read, is_stale
 from jada_configd.core.trial import Round, Trial, identity, is_sound
-from jada_configd.core.trials import values_before
 from jada_configd.errors import HostError
-from jada_configd.formats.put_back import put_back
 from jada_configd.looks import Look
 
 OWN_DOING_NS: Final = 2_000_000_000  # within this a program has set its limits, if it does that
+NO_ROUNDS: Final[Mapping[str, Round]] = MappingProxyType({})
 
 
 class TakeUp:
@@ -35,16 +36,19 @@ class TakeUp:
         ledger: Ledger,
         save: Callable[[], None],
         keep_before: Callable[[ResourceId, bytes], None],
+        rounds: Mapping[str, Round] = NO_ROUNDS,
     ) -> None:
-        """`keep_before` keeps the bytes of a file that is about to be changed."""
+        """`keep_before` keeps the bytes of a file that is about to be changed.
+
+        `rounds` are those of health probes as they are at any moment, the last of each unit.
+        """
         self._reader = reader
         self._ledger = ledger
         self._save = save
-        self._keep_before = keep_before
+        self._rounds = rounds
         self._asked: set[str] = set()
-        self._noted: dict[str, Before | None] = {}  # in this pass, and what was noted before
+        self.befores = Befores(reader, ledger, keep_before)
         self.services: Mapping[str, ServiceSpec] = {}
-        self.rounds: Mapping[str, Round] = {}  # of health probes, the last of each unit
 
     def take_asked(self) -> frozenset[str]:
         """The units that have been asked for something since the last call."""
@@ -58,60 +62,18 @@ class TakeUp:
         Each look comes with the digest of its resource's rules. Saved before anything is changed,
         and so is what stands there: a service may turn out not to bear the change.
         """
-        self._noted.clear()
+        self.befores.begin()
         for look, rules in looks:
             resource = look.resource
             if isinstance(resource.spec, SettingsSpec | DropIn) and services_of(resource):
                 self._ledger.begin(str(resource.id), rules)
-                self._note_before(look)
+                if self._may_go_back(resource):
+                    self.befores.note(look)
         self.save()
 
-    def _note_before(self, look: Look) -> None:
-        units = services_of(look.resource)
-        specs = [self.services[unit] for unit in units if unit in self.services]
-        if all(spec.on_unhealthy == "keep" for spec in specs):
-            return
-        for action in look.plan.actions:
-            if isinstance(action, ReplaceFile | RemoveFile):
-                content = action.content if isinstance(action, ReplaceFile) else None
-                before = _before(look, action.path, "" if content is None else digest(content))
-                self._noted[before.resource] = self._ledger.trials.before(before.resource)
-                self._keep_content(look)
-                self._ledger.trials.keep(before)
-
-    def _keep_content(self, look: Look) -> None:
-        """Its bytes; of several changes those before the first, with what others wrote since."""
-        file, trials = look.observed.file, self._ledger.trials
-        if not isinstance(file, Content):
-            return
-        known = trials.before(str(look.resource.id))
-        if known is None:
-            self._keep_before(look.resource.id, file.data)
-        elif digest(file.data) != known.wrote and not known.whole:
-            stood = self._reader.stood_before(known.resource)
-            content = put_back(file.data, stood, known.values, as_left=False)
-            if content is not None:
-                self._keep_before(look.resource.id, content)
-                trials.put_before(
-                    replace(
-                        known,
-                        existed=True,
-                        mode=file.mode,
-                        uid=file.uid,
-                        gid=file.gid,
-                        bytes_digest=digest(content),
-                    )
-                )
-
-    def unchanged(self, resource: Resource) -> None:
-        """What was begun was not done: somebody has been a moment earlier."""
-        name = str(resource.id)
-        if name in self._noted:
-            before = self._noted.pop(name)
-            if before is None:
-                self._ledger.trials.forget_before(name)
-            else:
-                self._ledger.trials.put_before(before)
+    def _may_go_back(self, resource: Resource) -> bool:
+        specs = (self.services.get(unit) for unit in services_of(resource))
+        return any(spec is not None and spec.on_unhealthy == "roll-back" for spec in specs)
 
     def corrected(
         self,
@@ -141,7 +103,7 @@ class TakeUp:
             self._owe(spec, right_ns, done_ns, fields, found_ns or done_ns)
         self._ledger.end(str(resource.id))
         if isinstance(resource.spec, SettingsSpec):
-            self.forget_before(resource)
+            self.befores.forget(resource)
         self.save()
 
     def found_right(
@@ -157,27 +119,22 @@ class TakeUp:
         changed_ns = file.changed_ns if isinstance(file, Content) else 0
         for unit in services_of(resource):
             spec, fact = self.services.get(unit), self._unit(unit)
-            if spec is None or fact is None or not is_stale(fact, right_ns, at_ns):
+            # Nobody has seen it wrong: who started as it was last seen right has read that.
+            if spec is None or fact is None or not is_stale(fact, right_ns + 2 * SLACK_NS, at_ns):
                 continue
-            if has_read(fact, changed_ns) or self._ledger.owed(unit) is not None:
+            if has_read(fact, changed_ns, right_ns) or self._ledger.owed(unit) is not None:
                 continue
             debt = Owed(stale=True, since_ns=at_ns, fields=())
             self._ask(unit, debt, self._trial(spec, fact, debt, right_ns, at_ns))
         self.save()
 
-    def forget_before(self, resource: Resource) -> None:
-        """Nobody will go back to what stood there, unless a service has yet to be seen on it."""
-        if not self._is_awaited(services_of(resource)):
-            self._ledger.trials.forget_before(str(resource.id))
-
     def is_borne(self, resource: Resource) -> bool:
         """Whether what stands there may be gone back to: no service has yet to run well on it."""
         units = services_of(resource)
         held = (spec for unit in units if (spec := self.services.get(unit)) is not None)
-        return not self._is_awaited(each.unit for each in held if each.on_unhealthy != "keep")
-
-    def _is_awaited(self, units: Iterable[str]) -> bool:
-        return any(self._ledger.owed(unit) or self._ledger.trials.of(unit) for unit in units)
+        return not self.befores.is_awaited(
+            each.unit for each in held if each.on_unhealthy != "keep"
+        )
 
     def would_ask(self, resource: Resource, fields: tuple[str, ...]) -> tuple[str, ...]:
         """What a correction of these fields may be followed by, as an operator reads it."""
@@ -262,12 +219,8 @@ class TakeUp:
         # It cannot be known where nobody tells, and what cannot be known counts as stale.
         unknown = Owed(stale=True, since_ns=done_ns, fields=fields)
         debt = debt_of(spec, fact, right_ns, done_ns, fields) if fact else unknown
-        trial = self._ledger.trials.of(spec.unit)
         if debt is not None:
             self._ask(spec.unit, debt, self._trial(spec, fact, debt, right_ns, found_ns))
-        elif trial is not None and fact is not None and trial.fails(fact):
-            self._ledger.trials.put(trial.superseded())
-            self._asked.add(spec.unit)
 
     def _trial(
         self,
@@ -278,7 +231,7 @@ class TakeUp:
         found_ns: int,
     ) -> Trial:
         """How the service does on the change will be known; and how it did before."""
-        last, now_ns = self.rounds.get(spec.unit), debt.since_ns
+        last, now_ns = self._rounds.get(spec.unit), debt.since_ns
         sound = is_sound(spec.health, fact, last, now_ns) if fact else False
         if fact and right_ns is not None and spec.health.is_young(identity(fact)[1], now_ns):
             sound = False  # what it has read was wrong for a moment only: nobody ran well on that
@@ -297,23 +250,3 @@ class TakeUp:
             # What it did before is no matter: it does not go back from what has come back.
             trial = Trial(spec.unit, "change", now_ns, stale=False, sound=False, fields=fields)
             self._ask(spec.unit, debt, trial)
-
-
-def _before(look: Look, path: str, wrote: str) -> Before:
-    """What stands there, as far as the ledger has to know it; the bytes are kept beside."""
-    file, values = look.observed.file, values_before(look.drift.changes)
-    name = str(look.resource.id)
-    if not isinstance(file, Content):
-        return Before(name, path, existed=False, mode=0, uid=-1, gid=-1, wrote=wrote, whole=True)
-    whole = look.drift.problem is not None or not isinstance(look.resource.spec, SettingsSpec)
-    owner = {"mode": file.mode, "uid": file.uid, "gid": file.gid}
-    return Before(
-        name,
-        path,
-        existed=True,
-        **owner,
-        wrote=wrote,
-        values=values,
-        whole=whole,
-        bytes_digest=digest(file.data),
-    )

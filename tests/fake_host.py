@@ -27,10 +27,7 @@ from jada_configd.core.actions import (
     digest,
 )
 from jada_configd.core.course import NOTHING, Course
-from jada_configd.core.ledger import Ledger
-from jada_configd.core.model import ResourceId
-from jada_configd.core.resources import Scope
-from jada_configd.core.seams import (
+from jada_configd.core.facts import (
     Ceiling,
     Content,
     FileFact,
@@ -49,6 +46,9 @@ from jada_configd.core.seams import (
     Usage,
     Use,
 )
+from jada_configd.core.ledger import Ledger
+from jada_configd.core.model import ResourceId
+from jada_configd.core.resources import Scope
 from jada_configd.errors import HostError, ManagerGone, Refused, Stale, Unable, UnitRefused
 from jada_configd.formats.limit_lines import limit_lines
 from jada_configd.formats.sysctl_lines import plain

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jada_configd.core.applies import reload_takes_up
+from jada_configd.core.facts import Probe
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import Cause, Resource, ResourceId
 from jada_configd.core.overlay import overlaid
@@ -18,7 +19,6 @@ from jada_configd.core.probes import Question, probe_name
 from jada_configd.core.report import BreakerMoved, Report, Tried
 from jada_configd.core.resources import resolve, service_of
 from jada_configd.core.schedule import GAP_NS, Schedule
-from jada_configd.core.seams import Probe
 from jada_configd.core.specs import Policy, ServiceSpec
 from jada_configd.core.windows import Windows
 from jada_configd.kinds import KINDS
@@ -28,6 +28,7 @@ from jada_configd.reconcile import Reconciler
 from jada_configd.standings import Standings
 from jada_configd.takeup import TakeUp
 from jada_configd.verdicts import Verdicts
+from jada_configd.ways_back import WaysBack
 from tests.fake_calendar import FakeCalendar
 from tests.fake_host import (
     SCOPE,
@@ -105,16 +106,17 @@ class FakeLoop:
         host.told.clear()
         host.refusals.clear()  # the daemon's own memory
         self.ledger = host.ledger = Ledger.of(self.disk.get("debts"), self.disk.get("known"), BOOT)
-        self.takeup = TakeUp(host, self.ledger, self._save, host.keep_before)
         host.probes.clear()  # who hears of their end is dead
         host.seen.clear()
         self.probing = Probing(
             host, Questions(), lambda: host.seen, lambda unit: self.ledger.owed(unit) is not None
         )
-        self.takeup.rounds = self.probing.rounds
+        rounds = self.probing.rounds
+        self.takeup = TakeUp(host, self.ledger, self._save, host.keep_before, rounds)
         self.verdicts = Verdicts(Disk(self))
         now, tell = self.calendar.now, self.tried.append
         standings = Standings(self.ledger.trials, self.probing, self.verdicts, tell, now)
+        self.ways_back = WaysBack(self.ledger, self.takeup, self.verdicts, now)
         self.probation = Probation(
             host,
             self.ledger,
@@ -122,8 +124,8 @@ class FakeLoop:
             self.probing,
             self.verdicts,
             standings,
+            self.ways_back,
             tell,
-            now,
         )
         self.probation.at_work = lambda unit: self._last.get(unit) in self._jobs
         host.course_of = self.probation.course
@@ -133,7 +135,7 @@ class FakeLoop:
             self.takeup,
             host.clock_ns,
             host.remember,
-            self.probation.sparing,
+            self.ways_back.sparing,
         )
         self.schedule = Schedule(sweep_ns=300 * SECOND_NS)
         self._jobs: dict[int, str] = {}  # number and unit
@@ -152,6 +154,7 @@ class FakeLoop:
         self.probation.enforce(policy.revision, self.host.now_ns)
         self.reconciler.contests.rule(policy.contested_after, policy.contested_within)
         self._resolve()
+        self.reports = {each: told for each, told in self.reports.items() if each in self.resources}
         self._forget_others()
         self.schedule.hint_all(self.host.now_ns, cause)
 
@@ -186,10 +189,9 @@ class FakeLoop:
             each.id: before[each.id] if repr(before.get(each.id)) == repr(each) else each
             for each in found
         }
-        self.reports = {each: told for each, told in self.reports.items() if each in self.resources}
         self.reconciler.hold(frozenset(self.resources))
         self.schedule.hold(self.resources)
-        self.probation.hold({str(each): resource for each, resource in self.resources.items()})
+        self.ways_back.hold({str(each): resource for each, resource in self.resources.items()})
         self.schedule.hint(self.resources.keys() - before.keys(), self.host.now_ns, "startup")
         others = [each for each, then in before.items() if self.resources.get(each) is not then]
         self.schedule.hint(others, self.host.now_ns)
@@ -298,7 +300,8 @@ class FakeLoop:
         self._watch_services()
         due_ns = min((at for at, _ in self.schedule._due.values()), default=until_ns)
         jobs = [job for job in host.jobs if job.phase is not Phase.HANGING]
-        next_ns = min(due_ns, self.probation.due_ns(), host.next_ns() or until_ns)
+        moments = (due_ns, self.probation.due_ns(), host.next_ns())
+        next_ns = min(each for each in moments if each is not None)
         opens = self.schedule.next_opening()
         if opens is not None:
             next_ns = min(next_ns, host.now_ns + (opens - self.calendar.now()) * SECOND_NS)

@@ -1,6 +1,6 @@
 """A unit with a start limit, which counts its starts as systemd does."""
 
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.facts import UnitFact
 
 MICROSECOND = 1000
 

@@ -146,11 +146,11 @@ def stays_so(loop: FakeLoop) -> None:
     assert loop.host.done == []
 
 
-def gone_back(loop: FakeLoop) -> None:
+def gone_back(loop: FakeLoop, times: int = 1) -> None:
     """It is as it was before, healthy, told, and left alone."""
     assert text(loop) == TEXT
     assert runs_on(loop, GOOD)
-    assert verdicts(loop) == [("rolled-back", True)]
+    assert verdicts(loop) == [("rolled-back", True)] * times
     assert state(loop) == "degraded"
     assert loop.reports[SETTINGS].result == "drifted"
     stays_so(loop)
@@ -288,7 +288,7 @@ def test_the_same_revision_loaded_once_more_is_not(back: FakeLoop) -> None:
     "then", [held(rules(NEW)), held(rules(BAD), revision=f"{BAD}, with a comment")]
 )
 @pytest.mark.parametrize("comes_back", [True, False])
-def test_another_policy_is_tried_in_the_place_of_a_way_back_that_has_not_begun(
+def test_another_policy_is_tried_after_a_way_back_that_had_not_begun(
     then: Policy, *, comes_back: bool
 ) -> None:
     loop = begun(Agent({BAD: "exits"}, comes_back=comes_back))
@@ -299,7 +299,7 @@ def test_another_policy_is_tried_in_the_place_of_a_way_back_that_has_not_begun(
     loop.enforce(then)
     loop.settle()
     if BAD in then.revision:
-        gone_back(loop)
+        gone_back(loop, times=2)
     else:
         assert runs_on(loop, NEW)
         assert state(loop) == "in-sync"
@@ -315,7 +315,7 @@ def test_an_operator_who_has_it_tried_before_the_way_back_has_begun_does_no_harm
         assert loop._goes_on(loop.host.now_ns + SECOND_NS)
     assert loop.retry(AGENT)
     loop.settle()
-    gone_back(loop)
+    gone_back(loop, times=2)
 
 
 @pytest.mark.parametrize("way", ["exits", "ends"])
@@ -340,7 +340,7 @@ def test_another_policy_that_is_not_borne_either_is_gone_back_from_to_what_was()
     while loop.verdicts.marks.of(AGENT) is None:
         assert loop._goes_on(loop.host.now_ns + SECOND_NS)
     change(loop, held(rules(NEW)))
-    gone_back(loop)
+    gone_back(loop, times=2)
 
 
 def test_an_operator_has_it_tried_again(back: FakeLoop) -> None:
@@ -566,7 +566,7 @@ def test_bytes_that_could_not_be_kept_are_not_those_of_an_earlier_change() -> No
     added = (text(loop) or b"").replace(b"1e2", b'1e2, "added": [true]')
     loop.host.write(HOME, added)
     loop.settle()
-    loop.takeup._keep_before = lambda _, __: None  # the disk is full
+    loop.takeup.befores._keep = lambda _, __: None  # the disk is full
     loop.host.advance(60 * SECOND_NS)
     change(loop, held(rules(BAD)))
     assert text(loop) == added

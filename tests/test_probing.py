@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from jada_configd.core.facts import Probe, UnitFact
 from jada_configd.core.probes import Question, probe_name
-from jada_configd.core.seams import Probe, UnitFact
 from jada_configd.core.specs import HealthSpec, ServiceSpec
 from jada_configd.core.trial import Round
 from jada_configd.errors import HostError

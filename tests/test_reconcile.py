@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from jada_configd.core.actions import Action, KeepEvidence, ReloadUnits, ReplaceFile, StartJob
+from jada_configd.core.facts import Ceiling
 from jada_configd.core.model import Exactly, Gone, Resource, ResourceId
-from jada_configd.core.report import Report
-from jada_configd.core.seams import Ceiling
+from jada_configd.core.report import Report, Tried
 from jada_configd.core.specs import Policy, SettingsSpec
 from jada_configd.errors import HostError, ManagerGone, Refused, Unable, UnitRefused
 from jada_configd.obstacles import EVENT_LOST_NS
@@ -628,6 +629,26 @@ def test_a_new_policy_makes_what_ran_under_the_old_one_stale(
     process = host.units[AGENT].process
     assert process is not None
     assert json.loads(process.saw[HOME]) == {"model": "opus"}
+
+
+def test_what_a_service_did_not_bear_is_no_correction_once_the_policy_is_mended(
+    host: FakeHost,
+) -> None:
+    held = replace(HELD, services=(service_spec(on_unhealthy="roll-back"),))
+    loop = settled(host, held)
+    spec = settings_spec(services=(AGENT,), rules={("model",): Exactly("opus")})
+    host.job_results[AGENT] = ["failed"]
+    loop.enforce(replace(held, settings=(spec,), revision="bad"))
+    loop.settle()
+    (told,) = loop.tried
+    assert isinstance(told, Tried)
+    assert told.outcome == "rolled-back"
+    assert loop.reports[SERVICE].result == "drifted"
+    loop.history.clear()
+    loop.enforce(held)
+    loop.settle()
+    results = {each.result for each in loop.history if each.resource.id == SERVICE}
+    assert results == {"in-sync"}
 
 
 # ------------------------------------------------------------------------------ limits

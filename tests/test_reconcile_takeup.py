@@ -71,6 +71,7 @@ class Services(RuleBasedStateMachine):
         self.may_have_begun = False  # a correction, when the daemon died
         self.corrected_ns = 0
         self.unfounded: list[int] = []
+        self.is_new = True  # the daemon has not looked yet
         self.seen = False  # the present wrong values, by a look
         self.is_new = False  # the daemon, which has not looked yet
         self.suspects: set[int] = set()  # activations that may have read wrong values
@@ -113,6 +114,9 @@ class Services(RuleBasedStateMachine):
     # ---- what was seen, and what may be done for it
 
     def note_looks(self) -> None:
+        if self.is_new and self.loop.looks:
+            self.is_new = False
+            self.suspect_unseen(self.loop.looks[0][0])
         for at_ns, report in self.loop.looks:
             right = report.result in ("in-sync", "corrected")
             found_wrong = report.result != "in-sync"
@@ -140,12 +144,23 @@ class Services(RuleBasedStateMachine):
             if known is None or self.last_read_ns() >= known - SLACK_NS:
                 self.suspects.add(self.activation)
 
+    def suspect_unseen(self, at_ns: int) -> None:
+        """It read while nobody looked, and the file was touched since, or it may have been."""
+        entry = self.host.files.get(HOME)
+        if self.right_ns is None or entry is None or self.last_read_ns() <= self.right_ns:
+            return
+        touched_ns = entry.mtime_ns + TICK_NS
+        if touched_ns >= self.last_read_ns() and touched_ns >= self.right_ns:
+            self.suspects.add(self.activation)
+            self.corrected_ns = at_ns
+
     def judge(self, action: Action) -> None:
         """Nobody restarts a process that has certainly read right values only."""
         if isinstance(action, StartJob) and action.how == "restart" and not self.restarts:
             self.note_looks()
             at_once = self.activation <= self.corrected_ns + SLACK_NS
-            if self.activation not in self.suspects and not at_once:
+            founded = self.activation in self.suspects or self.has_read_wrong()
+            if not founded and not at_once:
                 self.unfounded.append(self.activation)
 
     def turn(self) -> None:
@@ -157,7 +172,10 @@ class Services(RuleBasedStateMachine):
         self.note_looks()
         if self.was_wrong and self.is_right() and self.has_read_wrong():
             self.excused.add(self.activation)  # whoever had seen that is dead
+        if self.is_new:  # who died in its first pass may have looked
+            self.suspect_unseen(self.host.now_ns)
         self.loop.boot()
+        self.is_new = True
         self.was_wrong = self.seen = False
         self.is_new = True
         if not self.keeps_known:

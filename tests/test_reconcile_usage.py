@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from jada_configd.core.facts import Owed
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.report import Reconciled, Report
-from jada_configd.core.seams import Owed
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.status import Board, overall, state_of
 from jada_configd.core.usage import LOOK_EVERY_NS

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jada_configd.core.seams import UnitFact, Usage, Use
+from jada_configd.core.facts import UnitFact, Usage, Use
 from jada_configd.core.snapshot import service_plain
 from jada_configd.render import WIDTH, Painter, status
 

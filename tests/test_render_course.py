@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jada_configd.core.breaker import held_in_place
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.marks import Mark
-from jada_configd.core.seams import UnitFact
 from jada_configd.core.snapshot import service_plain, standing_plain
 from jada_configd.render import WIDTH, Painter, status
 

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from jada_configd.core.seams import LimitValue
+from jada_configd.core.facts import LimitValue
 
 # "start" resets a failure (systemctl(1), reset-failed) and then restarts a unit, or starts it where
 # it does not run; the others leave alone what does not run.

@@ -126,9 +126,10 @@ class Breakers:
         """Whether the fallback's values are held in place of the policy's."""
         return unit in self.fallbacks()
 
-    def kept_open(self, unit: str) -> bool:
-        """Whether one is open, held or only kept: `hold` has not been called for who just asks."""
-        return unit in self._breakers and self._breakers[unit].state == "open"
+    def state(self, unit: str) -> State | None:
+        """Its state, as it is held or as it was kept; None: it has none."""
+        breaker = self._breakers.get(unit)
+        return None if breaker is None else breaker.state
 
     def fallbacks(self) -> dict[str, FallbackSpec]:
         """What is held in place of the policy's values, by unit."""

@@ -9,11 +9,12 @@ from jada_configd.core.model import Field, Value
 class Before:
     """A file as it stood before a change that no service has been seen to run well on yet.
 
-    Its bytes are kept elsewhere (`Reader.stood_before`), `bytes_digest` is theirs: older ones may
-    be there where these could not be kept. `existed` False: there was no file. `wrote` is the
-    digest of what we have put there since ("": we have removed it), and `values` what the corrected
-    fields were: they alone go back where somebody else has changed the file meanwhile. `whole`: the
-    file as it was is more than these, for it could not be read field by field.
+    `existed` False: there was none; `content` are its bytes where they are few, else they are kept
+    elsewhere (`Reader.stood_before`), `bytes_digest` is theirs: older ones may be there where these
+    could not be kept. `wrote` is the digest of what we have put there since ("": we have removed
+    it), and `values` what the corrected fields were: they alone go back where somebody else has
+    changed the file meanwhile. `whole`: the file as it was is more than these, for it could not be
+    read field by field.
     """
 
     resource: str
@@ -26,6 +27,12 @@ class Before:
     values: tuple[tuple[Field, Value], ...] = ()
     whole: bool = False
     bytes_digest: str = ""
+    content: bytes | None = None
+
+    @property
+    def is_drop_in(self) -> bool:
+        """Whether systemd reads it too: it has to be told when it comes back."""
+        return self.resource.startswith("unit-dropin:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,8 @@ class Course:
     """Of one unit, beside what systemd says of it.
 
     `awaits` is what has to be seen before a change counts as taken up well; `asks`: how it did
-    before has to be known first. `goes_back`: what stood before has to come back now, `back_to`.
+    before has to be known first. `hung`: a start, on what has been corrected since, takes
+    longer than anybody waits for. `goes_back`: what stood before has to come back now, `back_to`.
     `ailment` is why it is not healthy, `taken_back` that this policy was taken back from it, and
     `in_place` that other values than the policy's are held for it. `busy`: what its busy command
     says (None: it is idle, or has none).
@@ -41,6 +49,7 @@ class Course:
 
     awaits: str | None = None
     asks: bool = False
+    hung: bool = False
     goes_back: bool = False
     back_to: tuple[Before, ...] = ()
     ailment: str | None = None

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from jada_configd.core.facts import Owed, UnitFact
 from jada_configd.core.pacing import Pacing
-from jada_configd.core.seams import Owed, UnitFact
 from jada_configd.core.staleness import (
     NEVER_YET,
     SLACK_NS,
@@ -30,7 +30,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class Attempt:
     """What a restart was made for.
 
     `held_ns` is the start of a process that had it at first; `twice`: so had the one before.
@@ -48,7 +48,7 @@ class Ledger:
         self._known: dict[str, Known] = {}
         self._begun: dict[str, Known] = {}
         self._owed: dict[str, Owed] = {}
-        self._tried: dict[str, Tried] = {}
+        self._tried: dict[str, Attempt] = {}
         self._began_ns = 0  # when a unit last began to read
         self._news = False
         self._changed = False
@@ -166,7 +166,7 @@ class Ledger:
         """A restart is made for these, which the main process lacks that started then."""
         made = self._tried.get(unit)
         twice = made is not None and wanted <= made.wanted and made.held_ns == started_ns
-        self._tried[unit] = Tried(wanted, None, twice and started_ns is not None)
+        self._tried[unit] = Attempt(wanted, None, twice and started_ns is not None)
         self._changed = True
 
     def wants_still(self, unit: str, wanted: frozenset[str]) -> None:
@@ -225,7 +225,7 @@ class Ledger:
             if debts and debts["boot"] == boot:
                 begun = _known_of(debts["begun"])
                 owed = {unit: _owed_of(debt) for unit, debt in debts["owed"].items()}
-                tried = {unit: _tried_of(*each) for unit, each in debts["tried"].items()}
+                tried = {unit: _attempt_of(*each) for unit, each in debts["tried"].items()}
                 ledger._begun, ledger._owed, ledger._tried = begun, owed, tried
                 ledger.trials = Trials.of_plain(debts)
                 ledger.pacing = Pacing.of(debts.get("pace"))
@@ -269,9 +269,9 @@ def _known_of(plain: Mapping[str, Any]) -> dict[str, Known]:
     }
 
 
-def _tried_of(wanted: list[Any], held_ns: object, twice: object) -> Tried:
+def _attempt_of(wanted: list[Any], held_ns: object, twice: object) -> Attempt:
     held = None if held_ns is None else int(str(held_ns))
-    return Tried(frozenset(map(str, wanted)), held, bool(twice))
+    return Attempt(frozenset(map(str, wanted)), held, bool(twice))
 
 
 def _owed_of(plain: Mapping[str, Any]) -> Owed:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from jada_configd.core.facts import Ceiling, LimitPair, LimitValue, ProcessFact, Stray, UnitFact
 from jada_configd.core.limits import (
     above,
     has_text,
@@ -16,15 +17,7 @@ from jada_configd.core.limits import (
     value_text,
     why_not_as_asked,
 )
-from jada_configd.core.seams import (
-    Ceiling,
-    LimitPair,
-    LimitValue,
-    ProcessFact,
-    Reader,
-    Stray,
-    UnitFact,
-)
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import ProcessLimits
 from jada_configd.core.wording import process_text
 

@@ -6,7 +6,7 @@ Where the lines come from is for `Reader.limit_lines`; what is done about it for
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from jada_configd.core.seams import Ceiling, LimitLine, LimitPair, LimitValue
+from jada_configd.core.facts import Ceiling, LimitLine, LimitPair, LimitValue
 from jada_configd.core.specs import LimitWord
 from jada_configd.core.wording import SHORT, escaped
 

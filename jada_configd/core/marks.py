@@ -4,7 +4,7 @@ A mark outlives restarts and reboots: without it the next start would write the 
 and the service would start on them. It ends with another revision, or by an operator's word.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,9 +56,16 @@ class Marks:
         """It is to be tried again; whether it was marked."""
         return self._marks.pop(unit, None) is not None
 
-    def keep_to(self, revision: str) -> bool:
-        """Another policy ends all marks; whether one has ended."""
-        kept = {unit: mark for unit, mark in self._marks.items() if mark.revision == revision}
+    def keep_to(self, revision: str, going_back: Collection[str] = ()) -> bool:
+        """Another policy ends all marks, but for those of units on their way back.
+
+        Returns whether one has ended.
+        """
+        kept = {
+            unit: mark
+            for unit, mark in self._marks.items()
+            if mark.revision == revision or unit in going_back
+        }
         ended = len(kept) != len(self._marks)
         self._marks = kept
         return ended

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from jada_configd.core.seams import Content, Missing, Use
+from jada_configd.core.facts import Content, Missing, Use
 
 
 class Absent(enum.Enum):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Final, TypeGuard
 
 from jada_configd.core.actions import Action, RemoveFile, ReplaceFile, digest
+from jada_configd.core.facts import Content, FileFact, Missing
 from jada_configd.core.model import Field, Value
-from jada_configd.core.seams import Content, FileFact, Missing
 from jada_configd.core.specs import Policy
 
 HEADER: Final[Field] = ("header",)

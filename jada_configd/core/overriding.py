@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from jada_configd.core.facts import LimitLine, LimitPair, UnitFact
 from jada_configd.core.limits import directive, limit_text, line_text, line_that_gives
-from jada_configd.core.seams import LimitLine, LimitPair, UnitFact
 from jada_configd.core.wording import escaped
 
 

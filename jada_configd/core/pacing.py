@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jada_configd.core.actions import How
-from jada_configd.core.seams import Owed, UnitFact
+from jada_configd.core.facts import Owed, UnitFact
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.starts import Starts, most_starts, whole
 from jada_configd.core.wording import count, seconds

@@ -39,7 +39,7 @@ _SHOWN: Final = 200  # characters of a pattern or an address
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Answer:
     """What came of a question of health; `healthy` None: it could not be asked. `text` says why."""
 
     healthy: bool | None
@@ -86,23 +86,23 @@ def purpose(name: str) -> Purpose | None:
     return None
 
 
-def verdict(question: Question, health: HealthSpec, *, passed: bool, why: str) -> Verdict:
+def answer(question: Question, health: HealthSpec, *, passed: bool, why: str) -> Answer:
     """What came of a question.
 
     `why` is how its command ended: "exit status 3", "signal SEGV", "took longer than 10 s".
     """
     if passed:
-        return Verdict(healthy=True)
+        return Answer(healthy=True)
     if question == "command":
-        return Verdict(healthy=False, text=f"its health command {_ended(why)}")
-    asked, answer = _words(question, health)
+        return Answer(healthy=False, text=f"its health command {_ended(why)}")
+    asked, no = _words(question, health)
     if _status(why) == NO:
-        return Verdict(healthy=False, text=answer)
-    return Verdict(healthy=None, text=f"{asked} cannot be asked: {_tool(why)}")
+        return Answer(healthy=False, text=no)
+    return Answer(healthy=None, text=f"{asked} cannot be asked: {_tool(why)}")
 
 
 def engagement(*, passed: bool, why: str) -> Engagement:
-    """What came of `busy`, where that is a command; see `verdict`.
+    """What came of `busy`, where that is a command; see `answer`.
 
     Whoever does not answer, by hanging, crashing or not being there, may have work in flight. That
     holds a restart up for `drain` at most, and is told; to take it for idle might cost the work.

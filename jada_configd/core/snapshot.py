@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from jada_configd.core.facts import UnitFact, Usage
 from jada_configd.core.marks import Mark
 from jada_configd.core.report import Report
-from jada_configd.core.seams import UnitFact, Usage
 from jada_configd.core.status import Board
 from jada_configd.core.wording import change_plain
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from jada_configd.core.facts import LimitPair
 from jada_configd.core.model import Exactly, Field, Gone, Members, Mode, OneOf, Rule
-from jada_configd.core.seams import LimitPair
 from jada_configd.core.windows import Purpose, Window
 
 Apply: TypeAlias = Literal["reload", "restart", "reload-or-restart", "none"]

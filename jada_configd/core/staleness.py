@@ -6,7 +6,7 @@ are CLOCK_MONOTONIC in nanoseconds, the clock of systemd's `ExecMainStartTimesta
 """
 
 from jada_configd.core.applies import apply_for
-from jada_configd.core.seams import Owed, UnitFact
+from jada_configd.core.facts import Owed, UnitFact
 from jada_configd.core.specs import ServiceSpec
 
 # systemd takes its time stamp when it forks, we take ours before we read: two clock readings on
@@ -62,12 +62,18 @@ def is_stale(fact: UnitFact, right_ns: int | None, corrected_ns: int) -> bool:
     return right_ns is None or not first_ns or last_began_ns(fact) >= right_ns - SLACK_NS
 
 
-def has_read(fact: UnitFact, changed_ns: int) -> bool:
-    """Whether all that runs of a unit started after a file came to stand as it does.
+def has_read(fact: UnitFact, changed_ns: int, right_ns: int) -> bool:
+    """Whether what a unit has read since `right_ns` it read after a file came to stand as it does.
 
-    0: that cannot be told. The kernel stamps a change by a clock that ticks seldom.
+    `changed_ns` 0: that cannot be told. The kernel stamps a change by a clock that ticks seldom.
     """
-    return bool(changed_ns) and changed_ns + TICK_NS < first_started_ns(fact)
+    if not changed_ns:
+        return False
+    began_ns = first_started_ns(fact)
+    if began_ns <= right_ns + SLACK_NS:
+        began_ns = last_began_ns(fact)
+    untouched = changed_ns + TICK_NS < right_ns
+    return untouched or changed_ns + TICK_NS < began_ns < NEVER_YET
 
 
 def debt_of(

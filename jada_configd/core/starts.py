@@ -11,7 +11,7 @@ nanoseconds.
 from dataclasses import dataclass
 from typing import Any
 
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.staleness import SLACK_NS
 
 

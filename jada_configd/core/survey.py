@@ -6,7 +6,7 @@ None of them was asked by changing anything. What could not be looked at is `Unk
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jada_configd.core.seams import LimitPair, UnitFact
+from jada_configd.core.facts import LimitPair, UnitFact
 
 
 @dataclass(frozen=True, slots=True)

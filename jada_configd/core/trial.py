@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.specs import HealthSpec
 from jada_configd.core.wording import count, seconds
 
-# "fresh start": what has failed on values that are held no more is started on those that are.
-Purpose: TypeAlias = Literal["change", "way back", "fresh start"]
+# "fallback": a unit that has failed is started on the values that are held in place of others.
+Purpose: TypeAlias = Literal["change", "way back", "fallback"]
 
 # systemd starts a service anew that has ended (Restart=, systemd.service(5)). Once may be a port
 # that was still taken; twice is a crash loop, which the start limit would end.
@@ -45,30 +45,22 @@ class Trial:
     since_ns: int = 0
     restarts: int = 0  # NRestarts at the last look
     crashes: int = 0
+    ended: str = ""  # how its main process did the last time; "": well, or it has not
     why: str = ""  # of a way back: why there is one
+    revision: str = ""  # of the policy that it began under: another one has not been tried
 
     def merged(self, other: "Trial") -> "Trial":
         """One more change before the first has been judged: both are tried together, anew."""
         fields = tuple(dict.fromkeys((*self.fields, *other.fields)))
         stale = self.stale or other.stale
-        return replace(self, fields=fields, stale=stale, begun_ns=0, since_ns=0, crashes=0)
-
-    def fails(self, fact: UnitFact) -> bool:
-        """Whether a unit that was well before has failed on the change."""
-        well = self.purpose == "change" and self.stale and self.sound
-        return bool(well and self.begun_ns and fact.active_state == "failed")
-
-    def superseded(self) -> "Trial":
-        """What it was tried on, or goes back from, is held no more: what is held now is tried."""
-        if self.purpose == "way back" and self.begun_ns:
-            return replace(self, purpose="change", stale=True)  # and that it is back on till then
         return replace(
-            self, purpose="fresh start", stale=True, begun_ns=0, main=(0, 0), since_ns=0, crashes=0
+            self, fields=fields, stale=stale, begun_ns=0, since_ns=0, crashes=0, ended=""
         )
 
-    def begin(self, at_ns: int, restarts: int) -> "Trial":
+    def begin(self, at_ns: int, restarts: int, revision: str = "") -> "Trial":
         """A process takes the change up from now on."""
-        return replace(self, begun_ns=at_ns, main=(0, 0), since_ns=0, restarts=restarts, crashes=0)
+        began = replace(self, begun_ns=at_ns, main=(0, 0), since_ns=0, revision=revision)
+        return replace(began, restarts=restarts, crashes=0, ended="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +111,11 @@ class Round:
         """Whether all of them said that it is well."""
         return not self.failures and not self.unasked
 
+    @property
+    def tells(self) -> bool | None:
+        """Whether the unit is well; None where nobody could ask, and nothing else is known."""
+        return True if self.passed else False if self.failures else None
+
 
 def identity(fact: UnitFact) -> Identity:
     """What tells one activation from the next; a unit may have no main process."""
@@ -144,15 +141,15 @@ def is_sound(health: HealthSpec, fact: UnitFact, last: Round | None, at_ns: int)
         return False
     if not health.probes:
         return True
-    if last is None or last.main != identity(fact):
-        return None
-    return last.passed
+    return last.tells if last is not None and last.main == identity(fact) else None
 
 
 def seen(trial: Trial, fact: UnitFact, now_ns: int) -> Trial:
     """The trial after a look at its unit: another process, another crash."""
     crashes = trial.crashes + max(0, fact.restarts - trial.restarts)
-    trial = replace(trial, restarts=fact.restarts, crashes=crashes)
+    # systemd forgets how one process has ended as it starts the next.
+    ended = fact.ended or trial.ended
+    trial = replace(trial, restarts=fact.restarts, crashes=crashes, ended=ended)
     if not is_up(fact):
         return replace(trial, main=(0, 0), since_ns=0)
     if trial.main == identity(fact):
@@ -200,18 +197,18 @@ def _over(trial: Trial, fact: UnitFact, *, at_work: bool, stopped: bool) -> Verd
         return Over(f"{trial.unit} is not there any more ({fact.load_state})")
     if trial.crashes >= CRASHES_MOST:
         often = count(trial.crashes, "time")
-        return Unhealthy(f"its main process ended {often}{_how(fact)}")
+        return Unhealthy(f"its main process ended {often}{_how(trial, fact)}")
     if at_work or fact.job:
         return None
     if fact.active_state == "failed":
-        return Unhealthy(f"it has failed ({fact.result}){_how(fact)}")
+        return Unhealthy(f"it has failed ({fact.result}){_how(trial, fact)}")
     if fact.active_state != "inactive":
         return None
     if stopped:
         return Over("somebody has stopped it")
     if fact.once and fact.result == "success":
         return Healthy()
-    return Unhealthy(f"its main process has ended{_how(fact)}")
+    return Unhealthy(f"its main process has ended{_how(trial, fact)}")
 
 
 def _asked(trial: Trial, last: Round | None, stable_ns: int, end_ns: int, now_ns: int) -> Verdict:
@@ -232,8 +229,9 @@ def _asked(trial: Trial, last: Round | None, stable_ns: int, end_ns: int, now_ns
     return Pending(end_ns, asks=True)
 
 
-def _how(fact: UnitFact) -> str:
-    return f", the last time with {fact.ended}" if fact.ended else ""
+def _how(trial: Trial, fact: UnitFact) -> str:
+    ended = fact.ended or trial.ended
+    return f", the last time with {ended}" if ended else ""
 
 
 def _ns(value: float) -> int:
@@ -267,7 +265,9 @@ def plain(trial: Trial) -> dict[str, Any]:
         "since_ns": trial.since_ns,
         "restarts": trial.restarts,
         "crashes": trial.crashes,
+        "ended": trial.ended,
         "why": trial.why,
+        "revision": trial.revision,
     }
 
 
@@ -287,5 +287,7 @@ def trial_of(unit: str, kept: Mapping[str, Any]) -> Trial:
         int(kept["since_ns"]),
         int(kept["restarts"]),
         int(kept["crashes"]),
+        str(kept["ended"]),
         str(kept["why"]),
+        str(kept["revision"]),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Final
 
 from jada_configd.core.course import Before
 from jada_configd.core.model import ABSENT, Absent, Change, Field, Value
@@ -13,6 +13,9 @@ from jada_configd.core.trial import Trial, plain, trial_of
 def values_before(changes: Iterable[Change]) -> tuple[tuple[Field, Value], ...]:
     """What the fields were that are corrected."""
     return tuple((change.field, change.have) for change in changes)
+
+
+BYTES_AT_MOST: Final = 16 * 1024
 
 
 class Trials:
@@ -54,6 +57,11 @@ class Trials:
     def befores(self) -> tuple[Before, ...]:
         """All that somebody may go back to."""
         return tuple(self._before.values())
+
+    def room(self) -> int:
+        """How many more bytes of files may stand here; more are dear to save again and again."""
+        held = sum(len(each.content or b"") for each in self._before.values())
+        return max(0, BYTES_AT_MOST - held)
 
     def keep(self, before: Before) -> None:
         """A file is about to be changed; of several changes what stood before the first counts."""
@@ -110,13 +118,15 @@ def _plain(before: Before) -> dict[str, Any]:
         [list(field), *([] if isinstance(value, Absent) else [value])]
         for field, value in before.values
     ]
-    return {**asdict(replace(before, values=())), "values": values}
+    text = None if before.content is None else before.content.decode("latin-1")
+    return {**asdict(replace(before, values=(), content=None)), "values": values, "content": text}
 
 
 def _before_of(resource: str, kept: Mapping[str, Any]) -> Before:
     values = tuple(
         (tuple(map(str, field)), value[0] if value else ABSENT) for field, *value in kept["values"]
     )
+    content = kept["content"]
     return Before(
         resource,
         str(kept["path"]),
@@ -127,5 +137,6 @@ def _before_of(resource: str, kept: Mapping[str, Any]) -> Before:
         wrote=str(kept["wrote"]),
         values=values,
         whole=bool(kept["whole"]),
+        content=None if content is None else str(content).encode("latin-1"),
         bytes_digest=str(kept["bytes_digest"]),
     )

@@ -6,6 +6,7 @@ learns the truth at the limit. It is nothing that a policy could mend, so it is 
 
 from collections.abc import Mapping, Sequence
 
+from jada_configd.core.facts import Ceiling, LimitLine, ProcessFact, UnitFact
 from jada_configd.core.limits import (
     above,
     has_text,
@@ -15,7 +16,7 @@ from jada_configd.core.limits import (
     resolved,
 )
 from jada_configd.core.resources import DROP_IN
-from jada_configd.core.seams import Ceiling, LimitLine, ProcessFact, Reader, UnitFact
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import LimitWord
 from jada_configd.core.wording import process_text
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from jada_configd.core.facts import Usage, Use
 from jada_configd.core.model import Strain
-from jada_configd.core.seams import Usage, Use
 from jada_configd.core.wording import process_text
 
 # A use that has passed its threshold is over it until it has fallen below this part of it.

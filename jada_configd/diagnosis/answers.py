@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jada_configd.core.seams import Ceiling, UnitFact
+from jada_configd.core.facts import Ceiling, UnitFact
 from jada_configd.core.specs import Policy
 from jada_configd.core.survey import (
     ClockLook,

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from jada_configd.core.facts import Ceiling
 from jada_configd.core.limits import above, directive, value_text
-from jada_configd.core.seams import Ceiling
 from jada_configd.core.survey import InotifyLook, ProcessLook
 from jada_configd.diagnosis.containers import grant, raise_limit
 from jada_configd.diagnosis.findings import Finding, ok, problem, warning

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from jada_configd.assembly import assemble
+from jada_configd.core.facts import Missing, Unreadable
 from jada_configd.core.resources import DROP_IN, is_pattern
-from jada_configd.core.seams import Missing, Unreadable
 from jada_configd.core.specs import Policy
 from jada_configd.core.survey import (
     FileLook,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.survey import ManagerLook, Unknown
 from jada_configd.core.wording import count, escaped
 from jada_configd.diagnosis.findings import Finding, ok, problem, unknown, warning

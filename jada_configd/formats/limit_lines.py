@@ -3,8 +3,8 @@
 Which of several files counts is for others (`core/drop_in_order.py`).
 """
 
+from jada_configd.core.facts import LimitLayer, LimitLine
 from jada_configd.core.limits import LIMITS, directive
-from jada_configd.core.seams import LimitLayer, LimitLine
 from jada_configd.formats.key_value import parse_unit
 from jada_configd.formats.limit_values import parse_limit
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from jada_configd.core.seams import LimitPair, LimitValue
+from jada_configd.core.facts import LimitPair, LimitValue
 
 _INFINITY: Final = (1 << 64) - 1  # RLIM_INFINITY, and systemd's USEC_INFINITY
 _MOST_DIGITS: Final = (1 << 63) - 1  # strtoll(3)

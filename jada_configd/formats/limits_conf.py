@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from jada_configd.core.facts import LimitValue
 from jada_configd.core.login_items import FACTORS, SINGLE
-from jada_configd.core.seams import LimitValue
 
 _OTHERS: Final = {"locks", "msgqueue", "nice", "nofile", "nproc", "rtprio", "sigpending"}
 ITEMS: Final = SINGLE | FACTORS.keys() | _OTHERS

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from jada_configd.core.seams import Content, Reader
+from jada_configd.core.facts import Content
+from jada_configd.core.seams import Reader
 from jada_configd.formats.limits_conf import Line, ids
 
 _LAST_COUNTS: Final = {"nonewprivs", "priority"}

@@ -13,7 +13,7 @@ from jada_configd.core.actions import (
     StartJob,
 )
 from jada_configd.core.course import NOTHING, Course
-from jada_configd.core.seams import (
+from jada_configd.core.facts import (
     Ceiling,
     FileFact,
     Inhibitor,

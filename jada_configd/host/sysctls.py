@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from jada_configd.core.actions import SetSysctl
+from jada_configd.core.facts import SysctlFact
 from jada_configd.core.model import same
-from jada_configd.core.seams import SysctlFact
 from jada_configd.core.wording import escaped
 from jada_configd.errors import HostError, Refused, Stale, Unable
 from jada_configd.formats.sysctl_lines import is_glob, normal, plain

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from jada_configd.core.seams import Content, UnitFact
+from jada_configd.core.facts import Content, UnitFact
 from jada_configd.core.specs import Policy
 from jada_configd.core.survey import ServiceLook
 from jada_configd.errors import HostError

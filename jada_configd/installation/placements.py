@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
+from jada_configd.core.facts import Content, Missing, Unreadable
 from jada_configd.core.our_files import is_any_of_ours
 from jada_configd.core.resources import DROP_IN
 from jada_configd.core.resources.logins import LOGIN_FILE
 from jada_configd.core.resources.sysctls import SYSCTL_FILE
-from jada_configd.core.seams import Content, Missing, Unreadable
 from jada_configd.errors import HostError, Refused
 from jada_configd.host.directories import Directories
 from jada_configd.host.filesystem.files import Files

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from jada_configd.core.facts import Content, LimitPair, LimitValue, Missing, Unreadable
 from jada_configd.core.limits import pair_text, plain_value
 from jada_configd.core.login_items import SINGLE
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value
 from jada_configd.core.our_files import HEADER, header_field, is_ours, put
 from jada_configd.core.plan import Plan
 from jada_configd.core.resources.logins import LOGIN_FILES
-from jada_configd.core.seams import Content, LimitPair, LimitValue, Missing, Reader, Unreadable
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import LoginLimits
 from jada_configd.core.wording import count, escaped, in_the_way
 from jada_configd.formats.limits_conf import Line, parse, render

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from jada_configd.core.actions import SetProcessLimit
+from jada_configd.core.facts import LimitValue, ProcessFact, UnitFact
 from jada_configd.core.limit_faults import Fault, Judge
 from jada_configd.core.limits import plain_value
 from jada_configd.core.model import Drift, Exactly, Field, Json, Observed, Rule, Value
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import LimitValue, ProcessFact, Reader, UnitFact
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import ProcessLimits
 
 OTHERS = "others"  # all processes but the main one

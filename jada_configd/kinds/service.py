@@ -1,7 +1,8 @@
-"""A service that takes corrections up: whether it has, and the job that makes it.
+"""A service that takes corrections up: whether it has, how it does on them, and the job for that.
 
 A model is read when a process starts, so a file put right under a running process changes nothing
-in it. What a unit has yet to take up stands in the ledger (`core/ledger.py`).
+in it. What a unit has yet to take up stands in the ledger (`core/ledger.py`); where it has to go
+back on a change, the plan is the whole way back.
 """
 
 from collections.abc import Mapping
@@ -19,9 +20,10 @@ from jada_configd.core.actions import (
 )
 from jada_configd.core.applies import apply_for
 from jada_configd.core.course import NOTHING, Before, Course
+from jada_configd.core.facts import Content, FileFact, Missing, Owed, UnitFact
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Content, FileFact, Missing, Owed, Reader, UnitFact
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import ServiceSpec
 from jada_configd.core.unreachable import unreachable_note
 from jada_configd.core.usage import near, strains, unmeasured
@@ -123,7 +125,7 @@ class ServiceKind:
         if how is None:
             apply = apply_for(spec, evidence.owed.fields)
             return Plan(waits=f"a restart of {spec.unit} by hand (apply = {apply!r})")
-        if evidence.unit.job:
+        if evidence.unit.job and not (evidence.course.hung and how == "restart"):
             return Plan(waits=f"the job that {spec.unit} has in hand", under_way=True)
         if evidence.course.asks:
             return Plan(waits=f"word of how {spec.unit} does before the change", under_way=True)
@@ -131,7 +133,10 @@ class ServiceKind:
 
 
 def _stood(before: Before, reader: Reader) -> bytes | None:
-    content = reader.stood_before(before.resource) if before.existed else None
+    """The bytes that stood there; None where there were none, or they are not to be had."""
+    if not before.existed or before.content is not None:
+        return before.content
+    content = reader.stood_before(before.resource)
     return content if content is not None and digest(content) == before.bytes_digest else None
 
 
@@ -141,22 +146,21 @@ def _way_back(spec: ServiceSpec, evidence: Evidence) -> Plan:
     if unreadable:
         return Plan(waits=f"a readable {unreadable[0].before.path}", way_back=True)
     files = [action for each in evidence.back for action in _put_back(each)]
-    reload = (ReloadUnits(),) if any(_is_drop_in(each.before) for each in evidence.back) else ()
+    reload = (ReloadUnits(),) if any(each.before.is_drop_in for each in evidence.back) else ()
     return Plan((*files, *reload, StartJob(spec.unit, "start")), way_back=True)
-
-
-def _is_drop_in(before: Before) -> bool:
-    return before.resource.startswith("unit-dropin:")
 
 
 def _put_back(each: PutBack) -> list[Action]:
     before, now = each.before, each.now
-    drop_in = _is_drop_in(before)
     if not isinstance(now, Content):
-        if each.content is None:
+        # Where its directory is gone too, nothing is left of what the service did not bear.
+        homeless = isinstance(now, Missing) and not (before.is_drop_in or now.directory)
+        if each.content is None or homeless:
             return []
         owner = (before.mode, before.uid, before.gid)
-        return [ReplaceFile(before.path, each.content, *owner, None, make_directories=drop_in)]
+        return [
+            ReplaceFile(before.path, each.content, *owner, None, make_directories=before.is_drop_in)
+        ]
     values = () if before.whole else before.values
     lost = before.existed and each.content is None
     as_left = digest(now.data) == before.wrote and not lost

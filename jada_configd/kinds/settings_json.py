@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from jada_configd.core.actions import Action, KeepEvidence, ReplaceFile, digest
 from jada_configd.core.diff import diff
+from jada_configd.core.facts import Content, Missing, Unreadable
 from jada_configd.core.model import Drift, Field, Observed, Rule, Value, same
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Content, Missing, Reader, Unreadable
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import SettingsSpec
 from jada_configd.formats.json_text import Document, NotJson, fresh, parse
 

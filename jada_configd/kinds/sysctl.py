@@ -9,17 +9,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from jada_configd.core.actions import Action, SetSysctl
+from jada_configd.core.facts import Content, FileFact, Missing, SysctlFact, Unreadable
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value, same
 from jada_configd.core.our_files import HEADER, header_field, is_ours, put
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import (
-    Content,
-    FileFact,
-    Missing,
-    Reader,
-    SysctlFact,
-    Unreadable,
-)
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import Sysctl
 from jada_configd.core.wording import MASKED, escaped, in_the_way
 from jada_configd.formats.sysctl_lines import Line, normal, parse_sysctls, plain, render_sysctls

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from jada_configd.core.actions import ReloadUnits
+from jada_configd.core.facts import Content, LimitLine, Missing, UnitFact, Unreadable
 from jada_configd.core.limits import directive, limit_text, line_text, line_that_gives
 from jada_configd.core.model import Drift, Exactly, Field, Observed, Rule, Value
 from jada_configd.core.our_files import HEADER, header_field, is_ours, put
 from jada_configd.core.overriding import overridden
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Content, LimitLine, Missing, Reader, UnitFact, Unreadable
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import DropIn
 from jada_configd.core.wording import in_the_way
 from jada_configd.formats.key_value import parse_unit, render_drop_in

@@ -74,6 +74,8 @@ class Records:
                 text = f"cannot correct {identity}{changes}: {escaped(report.problem or '')}"
                 more = {"JADA_TRACEBACK": report.traceback} if report.traceback else {}
                 self._send("failed", text, ERROR, {**fields, **more})
+            case "drifted" if report.degrades:
+                pass  # that the host went back on the policy has its own record
             case "drifted" | "reported" if not (report.eased and report.known):
                 why = f": {escaped(report.problem)}" if report.problem else ""
                 self._send("drift", f"drift in {identity}{changes}{why}", WARNING, fields)

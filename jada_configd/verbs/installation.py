@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jada_configd import __version__
-from jada_configd.core.seams import Missing
+from jada_configd.core.facts import Missing
 from jada_configd.core.wording import escaped, seconds
 from jada_configd.errors import HostError, PolicyError
 from jada_configd.installation import placements

@@ -40,7 +40,7 @@ def retry(options: argparse.Namespace) -> int:
         memory = Memory(where.state, create=False)
         memory.state()  # who may not look there is told so, and not that there is nothing
         verdicts = Verdicts(memory)
-        if verdicts.marks.of(unit) is None and not verdicts.breakers.kept_open(unit):
+        if verdicts.marks.of(unit) is None and verdicts.breakers.state(unit) != "open":
             _say(f"{escaped(unit)}: nothing was taken back from it, so nothing is tried again")
             return DONE
         memory.ask_retry(unit)

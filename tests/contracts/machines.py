@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from jada_configd.apply import Writer
+from jada_configd.core.facts import Ceiling, ProcessFact
 from jada_configd.core.ledger import Ledger
 from jada_configd.core.model import ResourceId
-from jada_configd.core.seams import Ceiling, ProcessFact, Reader
+from jada_configd.core.seams import Reader
 from jada_configd.formats.sysctl_lines import normal
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.machine import MachineReader, MachineWriter

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jada_configd.core.seams import (
+from jada_configd.core.facts import (
     Content,
     Missing,
     Owed,

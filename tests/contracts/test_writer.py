@@ -15,7 +15,7 @@ from jada_configd.core.actions import (
     StartJob,
     digest,
 )
-from jada_configd.core.seams import Content, LimitValue, ProcessFact, SysctlFact
+from jada_configd.core.facts import Content, LimitValue, ProcessFact, SysctlFact
 from jada_configd.errors import HostError, ManagerGone, Refused, Stale
 from tests.contracts.machines import GID, UID, Machine
 from tests.fake_host import FakeHost, JobEnded, Unit

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jada_configd.core.facts import Owed, UnitFact
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.seams import Owed, UnitFact
 from jada_configd.core.specs import Apply, ServiceSpec, When
 from jada_configd.core.staleness import debt_of, is_stale
 from jada_configd.kinds.service import how_to_apply

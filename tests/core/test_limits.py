@@ -3,6 +3,7 @@
 import pytest
 
 from jada_configd.core.drop_in_order import drop_in_directories, in_force
+from jada_configd.core.facts import Ceiling, LimitLine, LimitPair, LimitValue, UnitFact
 from jada_configd.core.limits import (
     above,
     limit_text,
@@ -12,7 +13,6 @@ from jada_configd.core.limits import (
     why_not_as_asked,
 )
 from jada_configd.core.overriding import overridden
-from jada_configd.core.seams import Ceiling, LimitLine, LimitPair, LimitValue, UnitFact
 from jada_configd.core.specs import LimitWord
 
 OURS = "/etc/systemd/system/a.service.d/zz-jada-configd.conf"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jada_configd.core.actions import How
+from jada_configd.core.facts import Owed, UnitFact
 from jada_configd.core.pacing import ASIDE_NS, Pacing, Wait, ends_process
-from jada_configd.core.seams import Owed, UnitFact
 from jada_configd.core.specs import DrainPolicy, ServiceSpec
 from jada_configd.core.staleness import SLACK_NS
 from jada_configd.core.wording import count, seconds

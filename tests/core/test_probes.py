@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jada_configd.core.probes import (
+    Answer,
     Engagement,
     Purpose,
     Question,
-    Verdict,
+    answer,
     engagement,
     probe_name,
     purpose,
     questions,
-    verdict,
 )
 from jada_configd.core.specs import HealthSpec
 
@@ -104,7 +104,7 @@ def test_only_what_a_policy_names_is_asked() -> None:
 
 @pytest.mark.parametrize("question", questions(HEALTH))
 def test_what_passed_is_healthy_without_a_word(question: Question) -> None:
-    assert verdict(question, HEALTH, passed=True, why="") == Verdict(healthy=True)
+    assert answer(question, HEALTH, passed=True, why="") == Answer(healthy=True)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_what_passed_is_healthy_without_a_word(question: Question) -> None:
     ],
 )
 def test_a_no_is_told_in_words(question: Question, why: str, text: str) -> None:
-    assert verdict(question, HEALTH, passed=False, why=why) == Verdict(healthy=False, text=text)
+    assert answer(question, HEALTH, passed=False, why=why) == Answer(healthy=False, text=text)
 
 
 @pytest.mark.parametrize(
@@ -158,12 +158,12 @@ def test_a_no_is_told_in_words(question: Question, why: str, text: str) -> None:
 def test_a_question_that_could_not_be_asked_makes_nobody_unhealthy(
     question: Question, asked: str, why: str, text: str
 ) -> None:
-    found = verdict(question, HEALTH, passed=False, why=why)
-    assert found == Verdict(healthy=None, text=f"{asked} cannot be asked: {text}")
+    found = answer(question, HEALTH, passed=False, why=why)
+    assert found == Answer(healthy=None, text=f"{asked} cannot be asked: {text}")
 
 
 def test_a_long_pattern_is_told_in_short() -> None:
-    found = verdict(
+    found = answer(
         "journal_must", HealthSpec(journal_must="x" * 900), passed=False, why="exit status 10"
     )
     assert len(found.text) < 250

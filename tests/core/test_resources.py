@@ -2,6 +2,7 @@
 
 import pytest
 
+from jada_configd.core.facts import Ceiling
 from jada_configd.core.model import Exactly, Gone, Resource, ResourceId
 from jada_configd.core.our_files import header
 from jada_configd.core.resources import (
@@ -11,7 +12,6 @@ from jada_configd.core.resources import (
     resolve,
     services_of,
 )
-from jada_configd.core.seams import Ceiling
 from jada_configd.core.specs import DropIn, Policy, ProcessLimits, SettingsSpec
 from jada_configd.errors import TooMany
 from tests.fake_host import SCOPE, UNITS, FakeHost

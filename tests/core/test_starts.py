@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.staleness import SLACK_NS
 from jada_configd.core.starts import Starts
 from tests.fake_start_limit import CountedUnit

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jada_configd.core.seams import Ceiling, UnitFact
+from jada_configd.core.facts import Ceiling, UnitFact
 from jada_configd.core.specs import LimitWord
 from jada_configd.core.unreachable import unreachable_note
 from tests.fake_host import FakeHost, Looks, Unit

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jada_configd.core.facts import Usage, Use
 from jada_configd.core.model import Strain
-from jada_configd.core.seams import Usage, Use
 from jada_configd.core.usage import (
     KEPT,
     Alarms,

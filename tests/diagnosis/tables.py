@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.survey import Mount, PlaceLook, ProcessLook, ProgramLook, ServiceLook
 from jada_configd.diagnosis.findings import Finding
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jada_configd.core.seams import Ceiling
+from jada_configd.core.facts import Ceiling
 from jada_configd.core.survey import InotifyLook
 from jada_configd.diagnosis import ceilings
 from jada_configd.diagnosis.ceilings import Wanted

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.survey import ManagerLook, Unknown
 from jada_configd.diagnosis import service_manager
 from tests.diagnosis.tables import one, unit

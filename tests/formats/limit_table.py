@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from jada_configd.core.seams import LimitPair
+from jada_configd.core.facts import LimitPair
 
 # None: it passes over the line.
 VALUES: Final[Mapping[str, Mapping[str, LimitPair | None]]] = {

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jada_configd.core.facts import LimitLine
 from jada_configd.core.limits import LIMITS, directive, line_that_gives
-from jada_configd.core.seams import LimitLine
 from jada_configd.formats.limit_lines import limit_lines
 
 DOCKER = b"""\

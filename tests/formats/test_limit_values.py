@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jada_configd.core.facts import LimitPair
 from jada_configd.core.limits import LIMITS, limit_text
-from jada_configd.core.seams import LimitPair
 from jada_configd.formats.limit_values import parse_limit
 from tests.formats.limit_table import VALUES
 

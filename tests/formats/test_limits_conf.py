@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jada_configd.core.facts import LimitValue
 from jada_configd.core.login_items import FACTORS, SINGLE
-from jada_configd.core.seams import LimitValue
 from jada_configd.formats.limits_conf import ITEMS, Line, ids, parse, render, value_of
 
 DEBIAN = """\

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from jada_configd.core.actions import ReplaceFile, digest
-from jada_configd.core.seams import Content
+from jada_configd.core.facts import Content
 from jada_configd.host.filesystem.files import Files
 
 EVE = 61001  # users who need no entry in the user database

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
-from jada_configd.core.seams import Content, Unreadable
+from jada_configd.core.facts import Content, Unreadable
 from jada_configd.errors import Busy, HostError, Refused, Stale
 from jada_configd.host.filesystem import kept, temporary
 from jada_configd.host.filesystem.files import Files

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
-from jada_configd.core.seams import Content, Missing
+from jada_configd.core.facts import Content, Missing
 from jada_configd.errors import HostError, Stale
 from tests.host.stage import BOB, EVE, Attacker, Stage, reachable, replacement
 

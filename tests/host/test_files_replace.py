@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
-from jada_configd.core.seams import Content
+from jada_configd.core.facts import Content
 from jada_configd.errors import HostError, Refused, Stale
 from jada_configd.host.filesystem import kernel, writers
 from tests.host.stage import BOB, EVE, Stage, apart, replacement

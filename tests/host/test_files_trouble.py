@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
-from jada_configd.core.seams import Content, Missing, Unreadable
+from jada_configd.core.facts import Content, Missing, Unreadable
 from jada_configd.errors import HostError, Refused
 from jada_configd.host.filesystem import reading
 from jada_configd.host.filesystem.complaints import sentence

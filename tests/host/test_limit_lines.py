@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from jada_configd.core.facts import LimitLine, LimitPair, UnitFact
 from jada_configd.core.limits import line_that_gives
-from jada_configd.core.seams import LimitLine, LimitPair, UnitFact
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.manager.limit_lines import configuration_directories, unit_limit_lines
 from jada_configd.host.manager.unit_facts import ManagerFact

@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
+from jada_configd.core.facts import Inhibitor, UnitFact
 from jada_configd.core.ledger import Ledger
-from jada_configd.core.seams import Inhibitor, UnitFact
 from jada_configd.host.filesystem.files import Files
 from jada_configd.host.machine import MachineReader
 from jada_configd.host.manager.systemd import Systemd

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jada_configd.core.actions import SetProcessLimit
+from jada_configd.core.facts import Ceiling, LimitPair, ProcessFact
 from jada_configd.core.limits import LIMITS
-from jada_configd.core.seams import Ceiling, LimitPair, ProcessFact
 from jada_configd.errors import Refused, Stale, Unable
 from jada_configd.host.processes import ceilings, facts, limits, procfs, usage
 from jada_configd.host.processes.limits import parse_limits

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jada_configd.core.seams import LimitPair, Stray
+from jada_configd.core.facts import LimitPair, Stray
 from jada_configd.host.processes import control_groups, facts, procfs
 from jada_configd.host.processes.strays import strays
 

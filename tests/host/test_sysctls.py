@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jada_configd.core.actions import SetSysctl
-from jada_configd.core.seams import SysctlFact
+from jada_configd.core.facts import SysctlFact
 from jada_configd.errors import HostError, Stale, Unable
 from jada_configd.host.sysctls import REFUSAL_NS, Sysctls
 

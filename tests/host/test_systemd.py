@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from jada_configd.core.actions import How
-from jada_configd.core.seams import Inhibitor, Probe, UnitFact
+from jada_configd.core.facts import Inhibitor, Probe, UnitFact
 from jada_configd.errors import ManagerGone, UnitRefused
 from jada_configd.host.manager import polls as polls_module
 from jada_configd.host.manager import systemd as module
@@ -520,7 +520,7 @@ def test_a_probe_that_passes_is_told_by_the_end_of_its_job_and_taken_away(
     assert world.route.probes == {NAME}
     assert systemd.events() == []
     world.route.tell(JobEnded(NAME, job, "done"))
-    assert systemd.events() == [ProbeEnded(NAME, passed=True, why="")]
+    assert systemd.events() == [ProbeEnded(NAME)]
     assert ("first", "look") not in world.calls
     assert taken_away(world) == [f"stop {NAME}"]
     world.route.tell(JobEnded(NAME, job_path(10), "done"))  # of the stop
@@ -546,7 +546,7 @@ def test_how_a_probe_ended_is_found_by_a_look(
     job = systemd.start_probe(PROBE)
     world.units[NAME] = look
     world.route.tell(JobEnded(NAME, job, "canceled"))
-    assert systemd.events() == [ProbeEnded(NAME, passed=not why, why=why)]
+    assert systemd.events() == [ProbeEnded(NAME, why)]
     assert taken_away(world) == ([f"{gone} {NAME}"] if gone else [])
 
 
@@ -562,7 +562,7 @@ def test_a_probe_whose_job_is_over_before_it_is_runs_on(
         systemd.start_probe(PROBE)
     world.units[NAME] = ended("failed", result="signal", ended="signal TERM")
     world.route.tell(JobEnded(NAME, job_path(10), "done"))
-    assert systemd.events() == [ProbeEnded(NAME, passed=False, why="signal TERM")]
+    assert systemd.events() == [ProbeEnded(NAME, "signal TERM")]
     systemd.start_probe(PROBE)
 
 
@@ -574,7 +574,7 @@ def test_the_end_of_a_probe_that_is_lost_is_found_once_its_time_is_over(
     world.later(12)
     assert systemd.events() == []
     world.later(1.5)
-    assert systemd.events() == [ProbeEnded(NAME, passed=True, why="")]
+    assert systemd.events() == [ProbeEnded(NAME)]
 
 
 def test_a_route_that_tells_nothing_is_polled_for_the_end_of_a_probe(
@@ -589,7 +589,7 @@ def test_a_route_that_tells_nothing_is_polled_for_the_end_of_a_probe(
     assert 3 <= world.calls.count(("third", "look")) <= 8, "with growing gaps"
     world.units[NAME] = ended("active")
     world.later(2.1)
-    assert systemd.events() == [ProbeEnded(NAME, passed=True, why="")]
+    assert systemd.events() == [ProbeEnded(NAME)]
 
 
 @pytest.mark.parametrize(
@@ -608,7 +608,7 @@ def test_a_probe_outlives_the_route_that_it_was_started_by(
     assert systemd.events() == [ManagerLost()]
     world.units[NAME] = look
     world.later(2.5)
-    assert systemd.events() == [ProbeEnded(NAME, passed=not why, why=why)]
+    assert systemd.events() == [ProbeEnded(NAME, why)]
     (route,) = (each for each in world.routes if each.open)
     assert route.name == "second"
     assert route.probes == {NAME}, "the next route tells of it too"
@@ -624,7 +624,7 @@ def test_a_probe_that_nobody_can_look_at_is_looked_at_later(systemd: Systemd, wo
     assert systemd.events() == [ManagerLost()]
     world.problems.clear()
     world.later(2.5)
-    assert systemd.events() == [ProbeEnded(NAME, passed=False, why="exit status 1")]
+    assert systemd.events() == [ProbeEnded(NAME, "exit status 1")]
 
 
 def test_a_probe_that_is_no_longer_wanted_ends_and_is_not_told(
@@ -666,7 +666,7 @@ def test_what_is_left_over_of_a_probe_goes_before_the_next(systemd: Systemd, wor
     job = systemd.start_probe(PROBE)
     assert taken_away(world) == [f"reset {NAME}"] * 2
     world.route.tell(JobEnded(NAME, job, "done"))
-    assert systemd.events() == [ProbeEnded(NAME, passed=True, why="")]
+    assert systemd.events() == [ProbeEnded(NAME)]
 
 
 def test_one_that_still_runs_is_stopped_and_the_next_refused_for_now(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.limits import LIMITS
-from jada_configd.core.seams import UnitFact
 from jada_configd.host.manager.unit_facts import (
     MANAGER_SHOWN,
     SHOWN,

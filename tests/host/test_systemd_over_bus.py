@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jeepney import DBusAddress, Message, new_error, new_method_return, new_signal
 
-from jada_configd.core.seams import Inhibitor, Probe
+from jada_configd.core.facts import Inhibitor, Probe
 from jada_configd.errors import UnitRefused
 from jada_configd.host.manager.routes import (
     Declined,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jada_configd.core.seams import Probe
+from jada_configd.core.facts import Probe
 from jada_configd.host.manager.routes import (
     Declined,
     Event,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jada_configd.core.seams import Probe
+from jada_configd.core.facts import Probe
 from jada_configd.errors import UnitRefused
 from jada_configd.host.manager.transient_units import (
     ASKED_SHOWN,

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jada_configd.core.seams import Usage, Use
+from jada_configd.core.facts import Usage, Use
 from jada_configd.host.processes import procfs, unit_usage
 
 GROUP = "/system.slice/jada-agent.service"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jada_configd.core.seams import Content, FileFact, Missing, Unreadable
+from jada_configd.core.facts import Content, FileFact, Missing, Unreadable
 from jada_configd.errors import HostError
 from jada_configd.host.filesystem import kernel
 from jada_configd.host.filesystem.files import Files

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
+from jada_configd.core.facts import LimitPair
 from jada_configd.core.model import Mode
 from jada_configd.core.our_files import header
 from jada_configd.core.resources.logins import LOGIN_FILE
-from jada_configd.core.seams import LimitPair
 from jada_configd.core.specs import LimitWord, LoginLimits, LoginSpec
 from tests.fake_host import FakeHost
 from tests.kinds.worlds import Deed, Row, World, policy, removes, worlds, writes

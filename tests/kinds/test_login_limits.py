@@ -6,12 +6,12 @@ import pytest
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile, digest
 from jada_configd.core.diff import diff
+from jada_configd.core.facts import Ceiling
 from jada_configd.core.model import ABSENT, Drift, Observed
 from jada_configd.core.our_files import header
 from jada_configd.core.plan import Plan, ordered
 from jada_configd.core.resources import Scope, resolve
 from jada_configd.core.resources.logins import LOGIN_FILE
-from jada_configd.core.seams import Ceiling
 from jada_configd.core.specs import LimitWord, LoginLimits, LoginSpec, Policy
 from jada_configd.kinds.login_limits import LoginLimitsKind
 from tests.fake_host import SCOPE, UNITS, FakeHost

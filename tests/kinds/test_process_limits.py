@@ -6,10 +6,10 @@ import pytest
 
 from jada_configd.core.actions import SetProcessLimit
 from jada_configd.core.diff import diff
+from jada_configd.core.facts import Ceiling, LimitPair, LimitValue
 from jada_configd.core.limits import above
 from jada_configd.core.model import Change, Drift, Observed
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Ceiling, LimitPair, LimitValue
 from jada_configd.core.specs import ProcessLimits
 from jada_configd.kinds.process_limits import ProcessLimitsKind
 from tests.fake_host import SECOND_NS, TICK_NS, UNITS, FakeHost, Process, Unit

@@ -9,9 +9,9 @@ import pytest
 from jada_configd.core.actions import ReloadUnits, RemoveFile, ReplaceFile, StartJob, digest
 from jada_configd.core.course import Before, Course
 from jada_configd.core.diff import diff
+from jada_configd.core.facts import Ceiling, Inhibitor, Owed
 from jada_configd.core.model import ABSENT, Change, Drift, Observed
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Ceiling, Inhibitor, Owed
 from jada_configd.core.specs import Apply, ServiceSpec
 from jada_configd.errors import ManagerGone
 from jada_configd.kinds.service import Evidence, ServiceKind

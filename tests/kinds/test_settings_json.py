@@ -6,9 +6,9 @@ import pytest
 
 from jada_configd.core.actions import KeepEvidence, ReplaceFile, digest
 from jada_configd.core.diff import diff
+from jada_configd.core.facts import Missing
 from jada_configd.core.model import ABSENT, Change, Drift, Exactly, Gone, Members, Observed, OneOf
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Missing
 from jada_configd.core.specs import SettingsSpec
 from jada_configd.kinds.settings_json import SettingsKind
 from tests.fake_host import FakeHost

@@ -6,11 +6,11 @@ import pytest
 
 from jada_configd.core.actions import ReloadUnits, RemoveFile, ReplaceFile, digest
 from jada_configd.core.diff import diff
+from jada_configd.core.facts import Content, LimitPair
 from jada_configd.core.limits import directive, limit_text
 from jada_configd.core.model import ABSENT, Change, Drift, Observed
 from jada_configd.core.our_files import header
 from jada_configd.core.plan import Plan
-from jada_configd.core.seams import Content, LimitPair
 from jada_configd.core.specs import DropIn
 from jada_configd.kinds.unit_dropin import DropInKind
 from tests.fake_host import FakeHost, Unit, named

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
+from jada_configd.core.facts import Ceiling, LimitPair
 from jada_configd.core.model import (
     ABSENT,
     Exactly,
@@ -28,7 +29,6 @@ from jada_configd.core.model import (
 from jada_configd.core.our_files import header
 from jada_configd.core.resources import DROP_IN, resolve
 from jada_configd.core.resources.sysctls import SYSCTL_FILE
-from jada_configd.core.seams import Ceiling, LimitPair
 from jada_configd.core.specs import (
     DropIn,
     LimitWord,

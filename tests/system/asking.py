@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from jada_configd.core.actions import SetProcessLimit
-from jada_configd.core.seams import Probe
+from jada_configd.core.facts import Probe
 from jada_configd.errors import HostError, ManagerGone, UnitRefused
 from jada_configd.host.manager import systemd as module
 from jada_configd.host.manager.systemd import (

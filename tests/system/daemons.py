@@ -45,9 +45,12 @@ class Daemon:
             raise AssertionError(json.dumps(self.status(), indent=1)) from error
 
     def reload(self, policy: str) -> None:
-        """Give it another policy."""
+        """Give it another policy; returns once that is in force, or is known not to load."""
+        before = self.status()["policy"]
         self.host.write(POLICY, policy)
         self.host.run(["systemctl", "reload", UNIT], timeout=60)
+        # systemctl waits for the signal alone.
+        holds(lambda: self.status()["policy"] != before, within=10)
 
     @property
     def pid(self) -> int:

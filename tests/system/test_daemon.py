@@ -24,9 +24,19 @@ absent = ["/env/ANTHROPIC_MODEL"]
 [settings.agent.set]
 model = "{WANTED}"
 """
+# Pace and health are not what this is about; by default they hold where RULES alone are in force.
 LIMITED = f"""{RULES}
+[service."jada-agent.service"]
+gather = "0ms"
+min_interval = "0s"
+health.stable = "0s"
 [service."jada-agent.service".limits]
 nofile = {{ soft = 2048, hard = 8192 }}
+"""
+# All of them spoil one file, and more often than anybody would; they are no rivals in a contest.
+SPOILT = f"""{RULES}
+[daemon]
+contested_after = 1000
 """
 GOOD = '{\n    "theme": "dark",\n    "model": "claude-sonnet-4-6",\n    "n": 1e2\n}'
 BAD = GOOD.replace(WANTED, "claude-haiku-4-5")
@@ -62,7 +72,7 @@ def held(installed: Installed) -> Iterator[Host]:
     """One host for all writers: each begins in sync."""
     with Host.boot(overlays=installed.overlays, links=installed.links) as host:
         host.write(SETTINGS, GOOD, owner="ubuntu", mode=0o640)
-        Daemon.install(host, RULES).settles("drifted")  # the unit it names is not there
+        Daemon.install(host, SPOILT).settles("drifted")  # the unit it names is not there
         yield host
 
 

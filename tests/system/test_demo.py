@@ -23,6 +23,13 @@ def test_every_drift_of_the_demo_is_corrected_on_its_host(installed: layers.Inst
     assert "NOT SO" not in done.stdout
     assert done.stdout.count("the file says claude-sonnet-4-6 again") == 3
     assert "the agent was restarted and runs on it" in done.stdout
+    before, _, after = done.stdout.partition("A policy with a typing error")
+    taken_back, _, mended = after.partition("The policy is mended")
+    assert "the file is, byte for byte, what it was before" in taken_back
+    assert "degraded: jada-configd" in taken_back
+    assert "`jada-configd retry jada-agent.service` tries it again" in taken_back
+    assert "degraded" not in before + mended
+    assert "in-sync: jada-configd" in mended
 
 
 def test_every_drift_of_the_demo_is_corrected_without_root(

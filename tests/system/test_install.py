@@ -96,6 +96,12 @@ def wait_until_back(host: Host, pid: str) -> None:
     eventually(is_back, within=10)
 
 
+def has_taken_up(host: Host) -> bool:
+    """Whether the agent runs on what was corrected; for that it was restarted."""
+    status = json.loads(host.read("/run/jada-configd/status.json"))
+    return bool(status["services"]) and all(each["loaded"] for each in status["services"])
+
+
 def model(host: Host) -> object:
     return json.loads(host.read(SETTINGS))["model"]
 
@@ -112,7 +118,9 @@ class TestInstall:
             "Type": "notify-reload" if version >= NOTIFY_RELOAD_SINCE else "notify",
             "NRestarts": "0",
         }
-        eventually(lambda: ready.run(["jada-configd", "status"], check=False).returncode == 0)
+        # By default a change has to bear 5 s.
+        in_sync = ["jada-configd", "status"]
+        eventually(lambda: ready.run(in_sync, check=False).returncode == 0, within=10)
         assert model(ready) == "claude-sonnet-4-6"
 
     def test_says_before_what_the_first_pass_then_does(self, ready: Host) -> None:
@@ -182,6 +190,7 @@ class TestInstall:
 class TestUninstall:
     def test_leaves_no_file_of_ours_and_the_values_as_they_are(self, held: Host) -> None:
         eventually(lambda: held.exists("/etc/systemd/system/agent.service.d/zz-jada-configd.conf"))
+        eventually(lambda: has_taken_up(held))
         pid = held.show("agent.service", "MainPID")["MainPID"]
         said = held.run(["jada-configd", "uninstall"]).stdout
         assert "Settings files stay as they are." in said

@@ -23,10 +23,13 @@ class Door:
     def __init__(self, host: Host, name: str, limits: str) -> None:
         self.host = host
         self.unit = name
-        host.write(f"{SYSTEM}/{name}", "[Service]\nExecStart=/bin/sleep 1000\n")
+        # All of them are one unit to its start limit, which would leave no room for a restart.
+        unit = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep 1000\n"
+        host.write(f"{SYSTEM}/{name}", unit)
         host.write(
             POLICY_PATH,
-            f'version = 1\n[service."{name}"]\napply = "restart"\nlimits = {{ {limits} }}\n',
+            f'version = 1\n[service."{name}"]\napply = "restart"\nmin_interval = "0s"\n'
+            f'health.stable = "0s"\nlimits = {{ {limits} }}\n',
         )
         host.sh(f"systemctl daemon-reload; systemctl start {name}")
         assert self.run("apply").returncode == 0

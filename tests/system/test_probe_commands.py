@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from jada_configd.core.facts import Probe
 from jada_configd.core.probes import NO, UNASKED, probe_name
-from jada_configd.core.seams import Probe
 from tests.system import layers
 from tests.system.host import Host, eventually
 
@@ -18,11 +18,13 @@ YES = 0
 MAKE = """
 import json, sys
 from dataclasses import asdict
+from jada_configd.core.probes import questions
 from jada_configd.core.specs import HealthSpec
-from jada_configd.host.probing.commands import health_probes
+from jada_configd.host.probing.commands import health_probe
 asked = json.load(sys.stdin)
 health = HealthSpec(**asked["health"])
-probes = health_probes(asked["unit"], health, asked["since"], user=asked["user"])
+about = asked["unit"], health, asked["since"]
+probes = [health_probe(each, *about, user=asked["user"]) for each in questions(health)]
 print(json.dumps([asdict(each) for each in probes]))
 """
 SERVER = """

@@ -29,6 +29,8 @@ class Family:
         host.write(PROGRAM, Path(__file__).with_name("sample_family.py").read_text())
         host.write(
             "/etc/systemd/system/family.service",
+            # Tests start it more often than its start limit would leave room for.
+            "[Unit]\nStartLimitIntervalSec=0\n"
             f"[Service]\nUser={user}\nRuntimeDirectory=family\nRestart=no\n"
             f"LimitNOFILE={HAS[0]}:{HAS[1]}\nExecStart=/usr/bin/python3 {PROGRAM}\n",
         )
@@ -75,12 +77,16 @@ class Family:
 
 
 def policy(live: str = "main", nofile: str = f"{{ soft = {HAS[0]}, hard = {HAS[1]} }}") -> str:
+    """A policy; how often a service is restarted, and for how long it is watched, is no matter."""
     return f"""
 version = 1
 [daemon]
 sweep = "1s"
 [service."family.service"]
 live = "{live}"
+gather = "0ms"
+min_interval = "0s"
+health.stable = "0s"
 limits = {{ nofile = {nofile} }}
 """
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.starts import Starts
 from tests.system.host import Host, eventually
 

@@ -27,6 +27,7 @@ absent = ["/env/ANTHROPIC_MODEL"]
 [service."jada-agent.service"]
 apply = "restart"
 when = "always"
+health.stable = "0s"  # for how long it is watched afterwards is no matter
 """
 MINUTE = timedelta(minutes=1)
 

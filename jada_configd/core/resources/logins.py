@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
+from jada_configd.core.facts import LimitPair, LimitValue
 from jada_configd.core.limits import above, resolved
 from jada_configd.core.login_items import FACTORS, SINGLE
 from jada_configd.core.model import Resource, ResourceId
 from jada_configd.core.our_files import header, is_ours
 from jada_configd.core.resources.places import Scope, matches
-from jada_configd.core.seams import LimitPair, LimitValue, Reader
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import LimitWord, LoginLimits, LoginSpec, Policy
 
 LOGIN_DIRECTORY = "/etc/security/limits.d"

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
+from jada_configd.core.facts import LimitPair
 from jada_configd.core.limits import resolved
 from jada_configd.core.model import Mode, Resource, ResourceId
 from jada_configd.core.our_files import header, is_ours
 from jada_configd.core.resources.places import Scope, matches
-from jada_configd.core.seams import LimitPair, Reader
+from jada_configd.core.seams import Reader
 from jada_configd.core.specs import DropIn, LimitWord, Policy, ProcessLimits
 
 DROP_IN = "zz-jada-configd.conf"  # `zz-`: override.conf would win over a number

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Self
 
 from jada_configd.core.actions import RemoveFile, ReplaceFile
-from jada_configd.core.seams import Content, FileFact, Missing, Unreadable
+from jada_configd.core.facts import Content, FileFact, Missing, Unreadable
 from jada_configd.errors import HostError
 from jada_configd.host.filesystem import litter, patterns, reading, replace
 from jada_configd.host.filesystem.kept import Kept

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from jada_configd.core.drop_in_order import drop_in_directories, in_force
+from jada_configd.core.facts import Content, FileFact, LimitLayer, LimitLine, UnitFact
 from jada_configd.core.limits import line_that_gives
-from jada_configd.core.seams import Content, FileFact, LimitLayer, LimitLine, UnitFact
 from jada_configd.errors import HostError
 from jada_configd.formats.limit_lines import limit_lines
 from jada_configd.host.manager.unit_facts import ManagerFact

@@ -7,7 +7,7 @@ without starting it, and only that one's answer is heard.
 import time
 from typing import Final
 
-from jada_configd.core.seams import Inhibitor
+from jada_configd.core.facts import Inhibitor
 from jada_configd.host.manager.bus import MESSAGE_BUS, Bus, Target
 from jada_configd.host.manager.routes import Declined, Silent
 

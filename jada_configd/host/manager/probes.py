@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from jada_configd.core.seams import Probe, UnitFact
+from jada_configd.core.facts import Probe, UnitFact
 from jada_configd.errors import ManagerGone, UnitRefused
 from jada_configd.host.manager.polls import FIRST_NS, Poll
 from jada_configd.host.manager.routes import Declined, JobEnded, ProbeEnded, Route
@@ -119,7 +119,7 @@ class Probes:
                 continue
             del self._runs[name]
             if run.wanted:
-                yield ProbeEnded(name, passed=not why, why=why)
+                yield ProbeEnded(name, why)
             self._take_away(name, "active" if fact is None else fact.active_state)
 
     def _start(self, probe: Probe) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from jada_configd.core.actions import How
-from jada_configd.core.seams import Inhibitor, Probe
+from jada_configd.core.facts import Inhibitor, Probe
 from jada_configd.host.manager.unit_facts import ManagerFact, UnitLook
 
 
@@ -68,8 +68,12 @@ class ProbeEnded:
     """
 
     name: str
-    passed: bool
-    why: str
+    why: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ended well."""
+        return not self.why
 
 
 Event: TypeAlias = UnitChanged | JobEnded | UnitsReloaded | ManagerLost | ProbeEnded

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import IO, Final
 
 from jada_configd.core.actions import How
-from jada_configd.core.seams import Inhibitor, Probe
+from jada_configd.core.facts import Inhibitor, Probe
 from jada_configd.host.manager.routes import (
     Declined,
     Event,

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from jada_configd.core.actions import How
-from jada_configd.core.seams import Inhibitor, Probe, UnitFact
+from jada_configd.core.facts import Inhibitor, Probe, UnitFact
 from jada_configd.errors import ManagerGone, UnitRefused
 from jada_configd.host.manager.own_jobs import OwnJobs
 from jada_configd.host.manager.probes import Probes

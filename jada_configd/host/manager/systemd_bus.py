@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from jada_configd.core.actions import How
-from jada_configd.core.seams import Inhibitor, Probe
+from jada_configd.core.facts import Inhibitor, Probe
 from jada_configd.host.manager.bus import (
     MESSAGE_BUS,
     Bus,

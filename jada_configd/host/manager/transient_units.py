@@ -8,7 +8,7 @@ without a process.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from jada_configd.core.seams import Probe
+from jada_configd.core.facts import Probe
 from jada_configd.errors import UnitRefused
 
 Setting: TypeAlias = str | bool | float | tuple[str, ...]  # a number is seconds

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jada_configd.core.facts import LimitPair, LimitValue, UnitFact
 from jada_configd.core.limits import LIMITS, directive
-from jada_configd.core.seams import LimitPair, LimitValue, UnitFact
 from jada_configd.host.manager.process_ends import how_it_ended
 from jada_configd.host.manager.time_spans import microseconds
 

@@ -10,8 +10,8 @@ import os
 import sys
 from typing import Final
 
-from jada_configd.core.probes import Question, probe_name, questions
-from jada_configd.core.seams import Probe
+from jada_configd.core.facts import Probe
+from jada_configd.core.probes import Question, probe_name
 from jada_configd.core.specs import HealthSpec, ServiceSpec
 from jada_configd.errors import HostError
 
@@ -32,15 +32,6 @@ class Commands:
     def busy(self, spec: ServiceSpec) -> Probe | None:
         """The command that says whether it has work in flight, if there is one."""
         return busy_probe(spec.unit, spec)
-
-
-def health_probes(
-    unit: str, health: HealthSpec, since: float, *, user: bool = False
-) -> tuple[Probe, ...]:
-    """All that is asked of a unit's health; see `health_probe`."""
-    return tuple(
-        health_probe(question, unit, health, since, user=user) for question in questions(health)
-    )
 
 
 def health_probe(

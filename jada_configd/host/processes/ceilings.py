@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from jada_configd.core.seams import Ceiling, LimitValue
+from jada_configd.core.facts import Ceiling, LimitValue
 from jada_configd.errors import Unable
 from jada_configd.host.processes import procfs
 from jada_configd.host.processes.limits import limits

@@ -6,7 +6,7 @@ Which limits it should have, and whether that is worth a restart, is decided els
 import os
 from typing import Final
 
-from jada_configd.core.seams import ProcessFact
+from jada_configd.core.facts import ProcessFact
 from jada_configd.host.processes import procfs
 from jada_configd.host.processes.limits import limits
 from jada_configd.host.processes.procfs import Stat

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from jada_configd.core.actions import SetProcessLimit
+from jada_configd.core.facts import LimitPair, LimitValue
 from jada_configd.core.limits import pair_text, value_text
-from jada_configd.core.seams import LimitPair, LimitValue
 from jada_configd.errors import Refused, Stale, Unable
 from jada_configd.host.processes import procfs
 from jada_configd.host.processes.usage import in_use

@@ -8,7 +8,7 @@ import resource
 from collections.abc import Mapping
 from typing import Final
 
-from jada_configd.core.seams import LimitPair, LimitValue, Stray
+from jada_configd.core.facts import LimitPair, LimitValue, Stray
 from jada_configd.host.processes import control_groups, facts, procfs
 from jada_configd.host.processes.limits import NUMBERS, parse_limits
 

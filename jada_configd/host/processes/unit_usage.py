@@ -9,7 +9,7 @@ import resource
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from jada_configd.core.seams import Usage, Use
+from jada_configd.core.facts import Usage, Use
 from jada_configd.errors import Unable
 from jada_configd.host.processes import control_groups, procfs
 from jada_configd.host.processes.limits import NUMBERS, parse_limits

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from jada_configd.core.seams import UnitFact
+from jada_configd.core.facts import UnitFact
 from jada_configd.core.survey import ManagerLook, Unknown
 from jada_configd.errors import ManagerGone
 from jada_configd.host.manager.systemd import Systemd
