@@ -235,12 +235,13 @@ class Courses(RuleBasedStateMachine):
         """Between the look and the correction, or the way back."""
         self.interferes = True
 
-    @rule()
-    def somebody_restarts_the_unit(self) -> None:
+    @rule(times=st.sampled_from([1, 1, 4]))
+    def somebody_restarts_the_unit(self, times: int) -> None:
         self.undisturbed = False
-        self.live(SEEN)  # of two starts between two looks one is all that anybody can see
-        self.host.start(AGENT)
-        self.live(SEEN)
+        for _ in range(times):
+            self.live(SEEN)  # of two starts between two looks one is all that anybody can see
+            self.host.start(AGENT)
+            self.live(SEEN)
 
     @rule()
     def somebody_stops_the_unit(self) -> None:
