@@ -17,7 +17,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from jada_configd.core.actions import Action, RemoveFile, ReplaceFile, StartJob
 from jada_configd.core.contest import QUIET_NS
 from jada_configd.core.model import Exactly, Field, ResourceId
-from jada_configd.core.report import Tried
 from jada_configd.core.specs import FallbackSpec, HealthSpec, Policy
 from jada_configd.core.status import overall
 from jada_configd.core.windows import Purpose
@@ -189,11 +188,10 @@ class Courses(RuleBasedStateMachine):
         self.jobs.append((now_ns, action.how))
 
     def note(self) -> None:
-        """What has been taken back by now."""
-        for each in self.loop.tried:
-            if isinstance(each, Tried) and each.outcome == "rolled-back":
-                self.marked = self.loop.policy.revision
-        self.loop.tried.clear()
+        """What has been taken back by now, and is not to be tried once that is done."""
+        mark = self.loop.verdicts.marks.of(AGENT)
+        if mark is not None and AGENT not in self.loop.probation._retried:
+            self.marked = mark.revision
 
     def live(self, seconds: float) -> None:
         self.loop.live(round(seconds * SECOND_NS))
@@ -237,12 +235,13 @@ class Courses(RuleBasedStateMachine):
         """Between the look and the correction, or the way back."""
         self.interferes = True
 
-    @rule()
-    def somebody_restarts_the_unit(self) -> None:
+    @rule(times=st.sampled_from([1, 1, 4]))
+    def somebody_restarts_the_unit(self, times: int) -> None:
         self.undisturbed = False
-        self.live(SEEN)  # of two starts between two looks one is all that anybody can see
-        self.host.start(AGENT)
-        self.live(SEEN)
+        for _ in range(times):
+            self.live(SEEN)  # of two starts between two looks one is all that anybody can see
+            self.host.start(AGENT)
+            self.live(SEEN)
 
     @rule()
     def somebody_stops_the_unit(self) -> None:
@@ -276,14 +275,12 @@ class Courses(RuleBasedStateMachine):
             self.live(seconds)
         except Died:
             self.note()
-        mark = self.loop.kept_verdicts() or {}
-        if AGENT in mark.get("marks", {}):
-            self.marked = mark["marks"][AGENT]["revision"]
         self.host.dies_after = None
         if jobs_end:
             self.end_jobs()
         self.host.advance(round(dead * SECOND_NS))
         self.loop.boot()
+        self.note()
 
     def end_jobs(self) -> None:
         while jobs := [job for job in self.host.jobs if job.phase is not Phase.HANGING]:

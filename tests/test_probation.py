@@ -146,11 +146,11 @@ def stays_so(loop: FakeLoop) -> None:
     assert loop.host.done == []
 
 
-def gone_back(loop: FakeLoop) -> None:
+def gone_back(loop: FakeLoop, times: int = 1) -> None:
     """It is as it was before, healthy, told, and left alone."""
     assert text(loop) == TEXT
     assert runs_on(loop, GOOD)
-    assert verdicts(loop) == [("rolled-back", True)]
+    assert verdicts(loop) == [("rolled-back", True)] * times
     assert state(loop) == "degraded"
     assert loop.reports[SETTINGS].result == "drifted"
     stays_so(loop)
@@ -282,6 +282,65 @@ def test_the_same_revision_loaded_once_more_is_not(back: FakeLoop) -> None:
     change(back, held(rules(BAD)))
     stays_so(back)
     assert (text(back), state(back)) == (TEXT, "degraded")
+
+
+@pytest.mark.parametrize(
+    "then", [held(rules(NEW)), held(rules(BAD), revision=f"{BAD}, with a comment")]
+)
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_another_policy_is_tried_after_a_way_back_that_had_not_begun(
+    then: Policy, *, comes_back: bool
+) -> None:
+    loop = begun(Agent({BAD: "exits"}, comes_back=comes_back))
+    loop.enforce(held(rules(BAD)))
+    while loop.verdicts.marks.of(AGENT) is None:
+        assert loop._goes_on(loop.host.now_ns + SECOND_NS)
+    assert jobs(loop) == ["restart"]
+    loop.enforce(then)
+    loop.settle()
+    if BAD in then.revision:
+        gone_back(loop, times=2)
+    else:
+        assert runs_on(loop, NEW)
+        assert state(loop) == "in-sync"
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_an_operator_who_has_it_tried_before_the_way_back_has_begun_does_no_harm(
+    *, comes_back: bool
+) -> None:
+    loop = begun(Agent({BAD: "exits"}, comes_back=comes_back))
+    loop.enforce(held(rules(BAD)))
+    while loop.verdicts.marks.of(AGENT) is None:
+        assert loop._goes_on(loop.host.now_ns + SECOND_NS)
+    assert loop.retry(AGENT)
+    loop.settle()
+    gone_back(loop, times=2)
+
+
+@pytest.mark.parametrize("way", ["exits", "ends"])
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_another_policy_is_tried_on_what_has_failed_while_no_daemon_looked(
+    way: Fate, *, comes_back: bool
+) -> None:
+    spec = judged(health=replace(PLAIN, stable=4.0))
+    loop = begun(Agent({BAD: way}, comes_back=comes_back), held(rules(), spec))
+    until_tried(loop, held(rules(BAD), spec))
+    loop.host.advance(60 * SECOND_NS)
+    loop.policy = held(rules(NEW), spec)
+    loop.boot()
+    loop.settle()
+    assert runs_on(loop, NEW)
+    assert state(loop) == "in-sync"
+
+
+def test_another_policy_that_is_not_borne_either_is_gone_back_from_to_what_was() -> None:
+    loop = begun(Agent({BAD: "exits", NEW: "exits"}, comes_back=False))
+    loop.enforce(held(rules(BAD)))
+    while loop.verdicts.marks.of(AGENT) is None:
+        assert loop._goes_on(loop.host.now_ns + SECOND_NS)
+    change(loop, held(rules(NEW)))
+    gone_back(loop, times=2)
 
 
 def test_an_operator_has_it_tried_again(back: FakeLoop) -> None:
@@ -470,6 +529,20 @@ def test_what_somebody_wrote_just_before_the_correction_stays_too() -> None:
     assert text(loop) == added
     assert verdicts(loop) == [("rolled-back", True)]
     assert runs_on(loop, GOOD)
+
+
+def test_what_goes_back_is_what_stood_there_when_it_was_changed_at_last() -> None:
+    loop = begun(Agent({BAD: "exits"}))
+
+    def earlier(action: Action) -> None:
+        if isinstance(action, ReplaceFile) and text(loop) == TEXT:
+            loop.host.write(HOME, b'{"model": "opus"}')
+
+    loop.host.before.append(earlier)
+    change(loop, held(rules(BAD)))
+    assert text(loop) == b'{"model": "opus"}'
+    assert verdicts(loop) == [("rolled-back", True)]
+    assert runs_on(loop, NEW)
 
 
 def test_so_does_what_came_with_a_drift_that_was_corrected_in_the_trial() -> None:
@@ -675,6 +748,27 @@ def test_no_pace_holds_up_a_way_back() -> None:
     assert loop.host.now_ns - at_ns < 5 * SECOND_NS
     loop.settle()
     gone_back(loop)
+
+
+def test_a_rival_that_fights_for_another_field_does_not_hold_up_a_way_back() -> None:
+    wanted = replace(held(rules(BAD, theme="dark")), contested_after=2)
+    loop = begun(Agent({BAD: "hangs"}), replace(held(rules(theme="dark")), contested_after=2))
+    until_tried_hanging(loop, wanted)
+    at_ns = loop.host.now_ns
+    for _ in range(6):
+        loop.host.write(HOME, (text(loop) or b"").replace(b"dark", b"light"))
+        loop.live(50 * MILLISECOND_NS)
+    assert loop.reports[SETTINGS].is_contested
+    loop.live(20 * SECOND_NS)
+    assert runs_on(loop, GOOD)
+    assert "start" in jobs(loop)
+    assert loop.host.now_ns - at_ns < 30 * SECOND_NS
+
+
+def until_tried_hanging(loop: FakeLoop, wanted: Policy) -> None:
+    loop.enforce(wanted)
+    while model(loop) != BAD:
+        loop.live(MILLISECOND_NS)
 
 
 def test_a_rival_that_fights_for_the_field_does_not_hold_up_a_way_back() -> None:

@@ -99,7 +99,10 @@ class ServiceKind:
         )
         busy = _busy(spec, unit, course, reader) if owed is not None else None
         return Observed(
-            {LOADED: owed is None, HEALTHY: course.awaits is None and course.ailment is None},
+            {
+                LOADED: owed is None,
+                HEALTHY: not (course.goes_back or course.awaits or course.ailment),
+            },
             Evidence(unit, owed, course, back, busy),
             problem,
             note,
