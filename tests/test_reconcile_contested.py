@@ -664,3 +664,15 @@ TestRivals.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+def test_what_an_operator_wants_otherwise_no_rival_has_changed_back() -> None:
+    fought = Fought(policy((settings_spec(),)))
+    fought.fight(1.0)
+    for turn in range(20):
+        rules = {("model",): Exactly(f"model-{turn % 2}")}
+        other = replace(policy((settings_spec(rules=rules),)), revision=f"sha256:{turn}")
+        fought.loop.enforce(other)
+        fought.wait(0.1)
+    assert fought.said("contested") == []
+    assert fought.report().result != "contested"

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from jada_configd.core.model import ABSENT, Change, Drift, Field, ResourceId, pointer
+from jada_configd.core.model import ABSENT, Change, Drift, Field, ResourceId, Value, pointer, same
 from jada_configd.core.wording import SEMICOLON, count, escaped, seconds, shown
 
 QUIET_NS: Final = 600_000_000_000  # not found wrong for so long, and the fight is over
@@ -30,6 +30,7 @@ class Fight:
     """
 
     recent: deque[tuple[int, str]] = field(default_factory=deque)  # corrections, and of what value
+    ours: tuple[Value, ...] = ()  # what we last put there
     wrong_ns: int = 0  # when it was last found wrong
     gap_ns: int = 0
     next_ns: int = 0  # no correction before
@@ -95,6 +96,12 @@ class Fights:
         """All of this was corrected at that moment; whether that makes anything contested."""
         fights = self._fights.setdefault(resource, {})
         values = {each.field: _value(each) for each in drift.changes} or {WHOLE: ""}
+        for each in drift.changes:
+            fight = fights.setdefault(each.field, Fight())
+            # What stood there is what we had put there: the policy wants it otherwise by now.
+            if fight.ours and same(each.have, fight.ours[0]) and not fight.contested:
+                fight.recent.clear()
+            fight.ours = (each.want,)
         begun = [
             fights.setdefault(name, Fight()).correct(at_ns, value, self.after, self.within_ns)
             for name, value in values.items()
